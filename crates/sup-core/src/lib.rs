@@ -1,0 +1,1 @@
+//! The support driver, written once: safe Rust that knows no operating system.

@@ -1,0 +1,1 @@
+//! The driver in a process: the host that needs no kernel module.

@@ -1,0 +1,1 @@
+//! The ring-0 face of the driver: the functions that modules import, and the loader of module images.

@@ -1,0 +1,1 @@
+//! The conformance suite: one list of cases, run against every backend.
