@@ -1,1 +1,24 @@
 //! The ring-0 modules of the tree, compiled from source at build time.
+//!
+//! Each module is a folder of C files beside this crate's `src`; `build.rs` compiles it into an
+//! ELF image, which is kept here as bytes, ready for a loader or to be written to a file. The
+//! module [`hello`] mirrors the request packets of the tutorial module of that name.
+
+pub mod hello;
+
+/// A ring-0 module: its name and its image file.
+#[derive(Clone, Copy, Debug)]
+pub struct Module {
+    /// The module's name, without the `.r0` of its file.
+    pub name: &'static str,
+    /// The bytes of the `.r0` file.
+    pub image: &'static [u8],
+}
+
+/// The tutorial module, `modules/hello`: a service with a few operations, see [`hello`].
+pub const HELLO: Module =
+    Module { name: "hello", image: include_bytes!(concat!(env!("OUT_DIR"), "/hello.r0")) };
+
+/// The hello module built as a plain shared object, its imports answered by stand-ins, so that
+/// `dlopen` can load it. For benchmarks that compare the two loaders.
+pub static HELLO_SHARED_OBJECT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hello.so"));

@@ -1,0 +1,154 @@
+//! Compiles the ring-0 modules with the system's C compiler.
+//!
+//! Every folder beside this file that holds C sources is one module: `hello/*.c` becomes
+//! `hello.r0`, an ordinary ELF shared object built with the flags below. The same sources also
+//! become `hello.so`, a shared object as any program would build it, which the benchmarks open
+//! with `dlopen` for comparison; `shared/` holds the stand-ins for its imports and is no module.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The folder that adds to the plain shared objects, and is no module.
+const SHARED_FOLDER: &str = "shared";
+
+/// What every module is compiled with, as ring-0 image and as plain shared object.
+const COMMON_FLAGS: &[&str] = &["-std=gnu11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra"];
+
+/// What ring 0 demands on top. Each flag answers to a rule of kernel code or of our loader.
+const RING0_FLAGS: &[&str] = &[
+    // There is no C library, no start-up code and no stack protector's canary to find.
+    "-ffreestanding",
+    "-nostdlib",
+    "-fno-stack-protector",
+    // Kernel code leaves vector registers alone, and an interrupt overwrites the red zone.
+    "-mgeneral-regs-only",
+    "-mno-red-zone",
+    // Indirect branches land on ENDBR64 only, and no switch becomes an indirect jump.
+    "-fcf-protection=branch",
+    "-fno-jump-tables",
+    // Imports are called through the GOT: no PLT stubs, no lazy binding. Own symbols bind here.
+    "-fno-plt",
+    "-Wl,-z,now",
+    "-Wl,-Bsymbolic",
+    // No page is shared by code and data, or larger than the loader's, or executable stack.
+    "-Wl,-z,separate-code",
+    "-Wl,-z,max-page-size=4096",
+    "-Wl,-z,noexecstack",
+    // Nobody unwinds through a module, and equal sources make equal images.
+    "-fno-asynchronous-unwind-tables",
+    "-Wl,--hash-style=sysv",
+    "-Wl,--build-id=none",
+];
+
+fn main() -> Result<(), String> {
+    let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let include = manifest.join("../include");
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={}", include.display());
+
+    let compiler = Compiler::find(include)?;
+    let stubs = sources(&manifest.join(SHARED_FOLDER))?;
+    for folder in module_folders(&manifest)? {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut files = sources(&folder)?;
+        compiler.build(RING0_FLAGS, &files, &out.join(format!("{name}.r0")))?;
+        files.extend_from_slice(&stubs);
+        compiler.build(&[], &files, &out.join(format!("{name}.so")))?;
+    }
+    Ok(())
+}
+
+/// The system's C compiler, the one that `CC` names or else the platform's default.
+struct Compiler {
+    program: PathBuf,
+    include: PathBuf,
+}
+
+impl Compiler {
+    fn find(include: PathBuf) -> Result<Self, String> {
+        // Only the program is taken, not the CFLAGS around it: sanitizers and the like, meant for
+        // the C code of ring 3, would put calls into the image that ring 0 cannot answer.
+        let tool = cc::Build::new()
+            .cargo_warnings(false)
+            .try_get_compiler()
+            .map_err(|error| format!("the C compiler cannot be determined: {error}"))?;
+        let program = tool.path().to_owned();
+        match Command::new(&program).arg("--version").output() {
+            Ok(_) => Ok(Self { program, include }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(format!(
+                "no C compiler: the ring-0 modules are compiled with gcc or clang, and `{}` was \
+                 not found; install one, or name it in the environment variable CC",
+                program.display()
+            )),
+            Err(error) => {
+                Err(format!("the C compiler `{}` cannot be run: {error}", program.display()))
+            }
+        }
+    }
+
+    /// Compiles and links `files` in one step. Diagnostics become cargo's warnings.
+    fn build(&self, flags: &[&str], files: &[PathBuf], output: &Path) -> Result<(), String> {
+        let run = Command::new(&self.program)
+            .args(COMMON_FLAGS)
+            .args(flags)
+            // The header is not ours to correct: as a system header it causes no warnings.
+            .arg("-isystem")
+            .arg(&self.include)
+            .args(files)
+            .arg("-o")
+            .arg(output)
+            .output()
+            .map_err(|error| format!("`{}` cannot be run: {error}", self.program.display()))?;
+        let diagnostics = String::from_utf8_lossy(&run.stderr);
+        let severity = if run.status.success() { "warning" } else { "error" };
+        for line in diagnostics.lines() {
+            println!("cargo::{severity}={line}");
+        }
+        if run.status.success() {
+            Ok(())
+        } else {
+            Err(format!("`{}` could not build {}", self.program.display(), output.display()))
+        }
+    }
+}
+
+/// The folders that are modules: those with C sources, but for [`SHARED_FOLDER`].
+fn module_folders(manifest: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut folders = Vec::new();
+    for path in entries(manifest)? {
+        let is_candidate = path.is_dir() && path.file_name() != Some(OsStr::new(SHARED_FOLDER));
+        if is_candidate && !sources(&path)?.is_empty() {
+            folders.push(path);
+        }
+    }
+    Ok(folders)
+}
+
+/// The C sources of a folder. Cargo is told to watch the folder, headers included.
+fn sources(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    println!("cargo::rerun-if-changed={}", folder.display());
+    let mut files = entries(folder)?;
+    files.retain(|path| path.extension() == Some(OsStr::new("c")));
+    Ok(files)
+}
+
+/// What a folder holds, sorted: the order of files must not depend on the file system.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let unreadable = |error| format!("the folder {} cannot be read: {error}", folder.display());
+    let mut paths = fs::read_dir(folder)
+        .map_err(unreadable)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn variable(name: &str) -> Result<String, String> {
+    env::var(name).map_err(|error| format!("cargo's variable {name} is not usable: {error}"))
+}
