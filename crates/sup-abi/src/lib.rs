@@ -1,1 +1,18 @@
 //! What both sides of a ring boundary share: statuses, structures, constants, request packets.
+//!
+//! Data only: nothing here allocates, locks or calls out, so the kernel module, the embedded host
+//! and the ring-3 library all build on it. Names that the C header defines stay as they are there;
+//! each item says which one it corresponds to. Everything is usable by its plain name,
+//! `sup_abi::Status`; the modules are for reading.
+//!
+//! Invariant: each structure has the size and the member offsets that a C compiler gives it on
+//! x86-64 Linux. `layout` proves it while the crate compiles.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod status;
+pub mod units;
+
+pub use status::Status;
+pub use units::*;
