@@ -1,2 +1,41 @@
-//! Build, test and measure supdrv: one entry for everything but cargo run.
-fn main() {}
+//! Build, test and measure supdrv: one entry for everything but `cargo run`.
+//!
+//! [`cli`] parses, [`test`], [`bench`] and [`modules`] act, [`report`] is the only place that prints.
+//! Nothing here is linked with the crates it checks: a tree that does not compile can still be tested,
+//! and the report then says which step found it.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod cli;
+mod modules;
+mod project;
+mod report;
+mod require;
+mod rules;
+mod steps;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::project::Project;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    run(cli.command).unwrap_or_else(|error| {
+        report::error(&error);
+        ExitCode::FAILURE
+    })
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    let project = Project::open()?;
+    match command {
+        Command::Test(args) => test::run(&project, &args),
+        Command::Bench(args) => bench::run(&project, &args),
+        Command::Modules => modules::write(&project),
+    }
+}

@@ -1,0 +1,79 @@
+//! `cargo xtask modules`: the ring-0 modules of the tree as files, for `supctl module load`.
+//!
+//! The build script of `sup-modules` leaves each one in its output folder, whose name cargo tells.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use xshell::cmd;
+
+use crate::project::Project;
+use crate::{report, require};
+
+const PACKAGE: &str = "sup-modules";
+
+/// Writes `target/modules/NAME.r0` for each module, and prints the paths.
+pub(crate) fn write(project: &Project) -> Result<ExitCode> {
+    require::program(project, "cc", "gcc")?;
+    let sh = &project.sh;
+    let messages =
+        cmd!(sh, "cargo build --package {PACKAGE} --message-format json-render-diagnostics")
+            .read()?;
+    let built = output_folder(&messages).context("cargo did not tell where the modules are")?;
+    let images = project.files_in(&built.to_string_lossy(), "r0");
+    ensure!(!images.is_empty(), "{PACKAGE} built no module in {}", built.display());
+
+    let folder = project.target.join("modules");
+    sh.create_dir(&folder)?;
+    for image in images {
+        let copy = folder.join(image.file_name().context("a module without a name")?);
+        sh.copy_file(&image, &copy)?;
+        report::line(format_args!("{}", copy.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The part of cargo's `build-script-executed` message that is of use.
+#[derive(Deserialize)]
+struct BuildScript {
+    reason: String,
+    package_id: String,
+    out_dir: PathBuf,
+}
+
+/// Finds the build script's output folder among cargo's messages, one JSON object a line.
+fn output_folder(messages: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<BuildScript>(line).ok())
+        .find(|script| script.reason == "build-script-executed" && is_ours(&script.package_id))
+        .map(|script| script.out_dir)
+}
+
+/// An id is `path+file:///tree/modules#sup-modules@0.1.0`.
+fn is_ours(package_id: &str) -> bool {
+    package_id
+        .rsplit_once('#')
+        .and_then(|(_, package)| package.split_once('@'))
+        .is_some_and(|(name, _)| name == PACKAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_folder_of_our_own_build_script() {
+        let messages = concat!(
+            r#"{"reason":"build-script-executed","package_id":"registry#rustix@1.0.0","out_dir":"/a"}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","package_id":"path#sup-modules@0.1.0"}"#,
+            "\n",
+            r#"{"reason":"build-script-executed","package_id":"path#sup-modules@0.1.0","out_dir":"/b"}"#,
+        );
+        assert_eq!(output_folder(messages), Some(PathBuf::from("/b")));
+        assert_eq!(output_folder(""), None);
+    }
+}

@@ -1,0 +1,76 @@
+//! The steps of `cargo xtask test`, in the order in which they run: cheap ones first.
+
+mod doctor;
+mod long;
+mod no_std;
+mod quick;
+
+use anyhow::Result;
+
+use crate::project::Project;
+
+/// One step. An error is a failed step.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// Runs with `--full` or by its name only.
+    pub(crate) is_long: bool,
+    pub(crate) run: fn(&Project) -> Result<Verdict>,
+}
+
+/// How a step that did not fail ended.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// With a note for the reader, often empty.
+    Passed(String),
+    /// With the reason, and what to do about it.
+    Skipped(String),
+}
+
+impl Verdict {
+    fn passed() -> Result<Self> {
+        Ok(Self::Passed(String::new()))
+    }
+
+    fn passed_with(note: impl Into<String>) -> Result<Self> {
+        Ok(Self::Passed(note.into()))
+    }
+
+    fn skipped(reason: impl Into<String>) -> Result<Self> {
+        Ok(Self::Skipped(reason.into()))
+    }
+}
+
+const fn quick(
+    name: &'static str,
+    run: fn(&Project) -> Result<Verdict>,
+    about: &'static str,
+) -> Step {
+    Step { name, about, is_long: false, run }
+}
+
+const fn long(
+    name: &'static str,
+    run: fn(&Project) -> Result<Verdict>,
+    about: &'static str,
+) -> Step {
+    Step { name, about, is_long: true, run }
+}
+
+pub(crate) const STEPS: [Step; 14] = [
+    quick("fmt", quick::fmt, "every source file is formatted"),
+    quick("rules", quick::rules, "the house rules that no compiler knows"),
+    quick("clippy", quick::clippy, "no lint warns, in any target"),
+    quick("unit", quick::unit, "all tests, through cargo-nextest where it is installed"),
+    quick("doc-tests", quick::doc_tests, "the examples in the documentation run"),
+    quick("docs", quick::docs, "the documentation builds without a warning"),
+    quick("no-std", no_std::run, "the crates of ring 0 link no standard library"),
+    quick("supctl", doctor::run, "the doctor passes, and so does a bare `cargo run --release`"),
+    long("asan", long::asan, "all tests under AddressSanitizer, with leak detection"),
+    long("tsan", long::tsan, "all tests under ThreadSanitizer"),
+    long("loom", long::loom, "the semaphores and counts in all interleavings"),
+    long("proptest-long", long::proptest, "property tests with 20000 cases each"),
+    long("valgrind", long::valgrind, "the C programs under valgrind"),
+    long("miri", long::miri, "the pure crates under Miri"),
+];

@@ -1,0 +1,120 @@
+//! The long steps: sanitizers, model checking, long property tests, valgrind, Miri.
+//!
+//! Each builds in a folder of its own under the target folder: its flags differ from everyone
+//! else's, and would rebuild the world twice.
+
+use anyhow::Result;
+use xshell::cmd;
+
+use super::Verdict;
+use crate::project::Project;
+use crate::require;
+
+/// Sanitizers need `--target`, so that their flags spare build scripts and procedural macros.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+const NO_NIGHTLY: &str = "no nightly toolchain: `rustup toolchain install nightly`";
+
+/// Crates without foreign code or system calls, which Miri can interpret.
+const MIRI_CRATES: [&str; 3] = ["sup-abi", "sup-alloc", "sup-core"];
+
+pub(super) fn asan(project: &Project) -> Result<Verdict> {
+    sanitized(project, "asan", "-Zsanitizer=address", ("ASAN_OPTIONS", "detect_leaks=1"))
+}
+
+pub(super) fn tsan(project: &Project) -> Result<Verdict> {
+    // The second flag lets the instrumented code link with the standard library as shipped, which
+    // is not. What that makes ThreadSanitizer misjudge stands in the suppressions, with the reason.
+    let flags = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer";
+    let suppressions = project.root.join("xtask/tsan-suppressions.txt");
+    let options = format!("suppressions={}", suppressions.display());
+    sanitized(project, "tsan", flags, ("TSAN_OPTIONS", &options))
+}
+
+/// Runs all tests but our own, built by nightly with `flags`.
+fn sanitized(
+    project: &Project,
+    name: &str,
+    flags: &str,
+    (variable, options): (&str, &str),
+) -> Result<Verdict> {
+    if !project.has_nightly() {
+        return Verdict::skipped(NO_NIGHTLY);
+    }
+    let folder = project.target.join(name);
+    let tests = ["--workspace", "--exclude", "xtask", "--lib", "--tests"];
+    cmd!(project.sh, "cargo +nightly test {tests...} --target {TARGET} --target-dir {folder}")
+        .env("RUSTFLAGS", flags)
+        .env(variable, options)
+        .run()?;
+    Verdict::passed()
+}
+
+pub(super) fn loom(project: &Project) -> Result<Verdict> {
+    let mut tests = project.files_in("crates/sup-core/tests", "rs");
+    tests.retain(|path| {
+        path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"loom"))
+    });
+    if tests.is_empty() {
+        return Verdict::skipped("no crates/sup-core/tests/loom*.rs");
+    }
+    let folder = project.target.join("loom");
+    // Release, because the number of interleavings makes each instruction count.
+    cmd!(project.sh, "cargo test --release --package sup-core --test loom* --target-dir {folder}")
+        .env("RUSTFLAGS", "--cfg loom")
+        .run()?;
+    Verdict::passed()
+}
+
+pub(super) fn proptest(project: &Project) -> Result<Verdict> {
+    let packages = property_tested(project)?;
+    if packages.is_empty() {
+        return Verdict::skipped("no crate depends on proptest");
+    }
+    let selection = packages.iter().flat_map(|name| ["--package", name]);
+    cmd!(project.sh, "cargo test --release --lib --tests {selection...}")
+        .env("PROPTEST_CASES", "20000")
+        .run()?;
+    Verdict::passed_with(packages.join(", "))
+}
+
+/// The names of the crates that depend on proptest; a crate is named like its folder.
+fn property_tested(project: &Project) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for folder in project.sh.read_dir("crates")? {
+        let manifest = project.sh.read_file(folder.join("Cargo.toml"))?;
+        if manifest.lines().any(|line| line.starts_with("proptest")) {
+            names.extend(folder.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
+    }
+    Ok(names)
+}
+
+pub(super) fn valgrind(project: &Project) -> Result<Verdict> {
+    let programs = project.files_in("tests/c", "c");
+    if programs.is_empty() {
+        return Verdict::skipped("no C programs in tests/c");
+    }
+    require::program(project, "cc", "gcc")?;
+    require::program(project, "valgrind", "valgrind")?;
+    let sh = &project.sh;
+    let folder = project.target.join("c");
+    sh.create_dir(&folder)?;
+    for source in &programs {
+        let program = folder.join(source.file_stem().unwrap_or_default());
+        cmd!(sh, "cc -g -O1 -Wall -Wextra -Werror -Iinclude {source} -o {program}").run()?;
+        cmd!(sh, "valgrind --quiet --leak-check=full --error-exitcode=1 {program}").run()?;
+    }
+    Verdict::passed_with(format!("{} programs", programs.len()))
+}
+
+pub(super) fn miri(project: &Project) -> Result<Verdict> {
+    if !project.has_nightly() {
+        return Verdict::skipped(NO_NIGHTLY);
+    }
+    if !project.can(cmd!(project.sh, "cargo +nightly miri --version")) {
+        return Verdict::skipped("no Miri: `rustup +nightly component add miri`");
+    }
+    let selection = MIRI_CRATES.iter().flat_map(|name| ["--package", name]);
+    cmd!(project.sh, "cargo +nightly miri test {selection...}").run()?;
+    Verdict::passed_with(MIRI_CRATES.join(", "))
+}

@@ -1,0 +1,46 @@
+//! The quick steps that are one command each, and the house rules.
+
+use anyhow::{Result, ensure};
+use xshell::cmd;
+
+use super::Verdict;
+use crate::project::Project;
+use crate::{report, rules};
+
+pub(super) fn fmt(project: &Project) -> Result<Verdict> {
+    cmd!(project.sh, "cargo fmt --all --check").run()?;
+    Verdict::passed()
+}
+
+pub(super) fn rules(project: &Project) -> Result<Verdict> {
+    let checked = rules::check(&project.root)?;
+    checked.violations.iter().for_each(report::violation);
+    let broken = checked.violations.len();
+    ensure!(broken == 0, "{broken} violations in {} files", checked.files);
+    Verdict::passed_with(format!("{} files", checked.files))
+}
+
+pub(super) fn clippy(project: &Project) -> Result<Verdict> {
+    cmd!(project.sh, "cargo clippy --workspace --all-targets -- -D warnings").run()?;
+    Verdict::passed()
+}
+
+pub(super) fn unit(project: &Project) -> Result<Verdict> {
+    if project.has_nextest() {
+        cmd!(project.sh, "cargo nextest run --workspace --no-tests pass").run()?;
+        Verdict::passed_with("with cargo-nextest")
+    } else {
+        cmd!(project.sh, "cargo test --workspace --all-targets").run()?;
+        Verdict::passed_with("with cargo test")
+    }
+}
+
+pub(super) fn doc_tests(project: &Project) -> Result<Verdict> {
+    cmd!(project.sh, "cargo test --workspace --doc").run()?;
+    Verdict::passed()
+}
+
+pub(super) fn docs(project: &Project) -> Result<Verdict> {
+    cmd!(project.sh, "cargo doc --workspace --no-deps").env("RUSTDOCFLAGS", "-Dwarnings").run()?;
+    Verdict::passed()
+}
