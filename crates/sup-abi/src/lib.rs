@@ -11,8 +11,24 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod calls;
+pub mod cpuset;
+pub mod gip;
+pub mod limits;
+pub mod object;
+pub mod opaque;
+pub mod page;
+pub mod platform;
 pub mod status;
 pub mod units;
 
+pub use calls::*;
+pub use cpuset::*;
+pub use gip::*;
+pub use limits::*;
+pub use object::*;
+pub use opaque::*;
+pub use page::*;
+pub use platform::*;
 pub use status::Status;
 pub use units::*;
