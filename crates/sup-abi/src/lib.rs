@@ -6,29 +6,42 @@
 //! `sup_abi::Status`; the modules are for reading.
 //!
 //! Invariant: each structure has the size and the member offsets that a C compiler gives it on
-//! x86-64 Linux. `layout` proves it while the crate compiles.
+//! x86-64 Linux. [`layout`] proves it while the crate compiles.
 
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod calls;
+pub mod component;
 pub mod cpuset;
+pub mod error_info;
 pub mod gip;
+pub mod hardened;
+pub mod idc;
+pub mod layout;
 pub mod limits;
 pub mod object;
 pub mod opaque;
 pub mod page;
 pub mod platform;
 pub mod status;
+pub mod tracer;
+pub mod tracer_context;
 pub mod units;
 
 pub use calls::*;
+pub use component::*;
 pub use cpuset::*;
+pub use error_info::*;
 pub use gip::*;
+pub use hardened::*;
+pub use idc::*;
 pub use limits::*;
 pub use object::*;
 pub use opaque::*;
 pub use page::*;
 pub use platform::*;
 pub use status::Status;
+pub use tracer::*;
+pub use tracer_context::*;
 pub use units::*;
