@@ -40,8 +40,13 @@ pub(crate) fn step_begins(name: &str) {
     line(format_args!("{HEADING}==> {name}{HEADING:#}"));
 }
 
+/// One line, and for a failure its causes below.
 pub(crate) fn step_ended(step: &Ended) {
     line(format_args!("{HEADING}<== {}{HEADING:#} {}", step.name, Summary(step)));
+    let causes = step.verdict.as_ref().err().map(|error| error.chain().skip(1));
+    for cause in causes.into_iter().flatten() {
+        line(format_args!("    {cause}"));
+    }
 }
 
 /// The table of steps, then the totals alone on the last line.
@@ -65,7 +70,7 @@ impl Display for Summary<'_> {
         let (style, word, note) = match &self.0.verdict {
             Ok(Verdict::Passed(note)) => (GREEN, "passed", note.clone()),
             Ok(Verdict::Skipped(reason)) => (YELLOW, "skipped", reason.clone()),
-            Err(error) => (RED, "failed", format!("{error:#}")),
+            Err(error) => (RED, "failed", error.to_string()),
         };
         let seconds = Seconds(self.0.elapsed);
         let text = format!("{style}{word:<7}{style:#} {seconds}  {note}");

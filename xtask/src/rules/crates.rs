@@ -1,6 +1,6 @@
 //! Rules for whole crates: what each root declares, and where `unsafe` may stand.
 
-use super::source::Source;
+use super::source::{Source, Token};
 use super::{Finding, RING0_CRATES};
 
 /// The crates in which `unsafe` may stand. README.md lists the same ones.
@@ -68,7 +68,7 @@ pub(super) fn core_safe(source: &Source) -> Vec<Finding> {
     findings
 }
 
-/// `unsafe` stands in the glue crates and in tests only.
+/// `unsafe` stands in the glue crates and in tests only. The type of a function pointer does nothing.
 pub(super) fn unsafe_glue(source: &Source) -> Vec<Finding> {
     let name = source.crate_name().unwrap_or_default();
     if source.is_test() || UNSAFE_CRATES.contains(&name) || name == "sup-core" {
@@ -77,8 +77,22 @@ pub(super) fn unsafe_glue(source: &Source) -> Vec<Finding> {
     unsafe_tokens(source, "this crate is none of those in which `unsafe` may stand")
 }
 
+/// Where `unsafe` stands, but for the types `unsafe fn(..)` and `unsafe extern "C" fn(..)`.
 fn unsafe_tokens(source: &Source, sentence: &str) -> Vec<Finding> {
-    source.find("unsafe").map(|token| Finding::new(token.line, sentence)).collect()
+    source
+        .find("unsafe")
+        .filter(|found| !opens_fn_type(found.rest))
+        .map(|found| Finding::new(found.token.line, sentence))
+        .collect()
+}
+
+/// Whether a function pointer's type goes on here, behind its `unsafe`.
+fn opens_fn_type(rest: &[Token]) -> bool {
+    let mut words = rest.iter().map(|token| token.text.as_str()).peekable();
+    if words.next_if_eq(&"extern").is_some() {
+        words.next_if(|word| word.starts_with('"'));
+    }
+    words.next() == Some("fn") && words.next() == Some("(")
 }
 
 /// README.md tells the reader the truth about where to look for `unsafe`.

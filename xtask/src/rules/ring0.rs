@@ -1,8 +1,9 @@
 //! The rule of ring 0's memory: every allocation can fail, and says so.
 //!
 //! The kernel build proves it: there `alloc` is compiled without the calls below. This rule finds a
-//! slip without that build. It cannot see types, so a method of the same name that cannot fail for
-//! lack of memory stands with `// alloc: reason` on its line, or on the one before.
+//! slip without that build. It cannot see types: a call whose failure is handed on with `?` at once is
+//! a fallible one of the same name, and any other that needs no memory stands with
+//! `// alloc: reason` on its line, or on the one before.
 
 use super::Finding;
 use super::source::Source;
@@ -37,12 +38,13 @@ pub(super) fn fallible_alloc(source: &Source) -> Vec<Finding> {
     }
     let mut findings: Vec<Finding> = INFALLIBLE
         .iter()
-        .flat_map(|pattern| source.find(pattern).map(move |token| (pattern, token)))
-        .filter(|(_, token)| !token.is_test && !is_excused(source, token.line))
-        .map(|(pattern, token)| {
+        .flat_map(|pattern| source.find(pattern).map(move |found| (pattern, found)))
+        .filter(|(_, found)| !found.token.is_test && !found.is_handed_on())
+        .filter(|(_, found)| !is_excused(source, found.token.line))
+        .map(|(pattern, found)| {
             let call = pattern.replace(' ', "");
             let sentence = format!("`{call}` cannot report that memory is out: use a `try_` one");
-            Finding::new(token.line, sentence)
+            Finding::new(found.token.line, sentence)
         })
         .collect();
     findings.sort_by_key(|finding| finding.line);

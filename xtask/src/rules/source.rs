@@ -15,6 +15,32 @@ pub(super) struct Token {
     pub(super) is_test: bool,
 }
 
+/// Where a pattern stands.
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    /// Its first token.
+    pub(super) token: &'a Token,
+    /// All tokens behind it, to the end of the file.
+    pub(super) rest: &'a [Token],
+}
+
+impl Found<'_> {
+    /// Whether the call whose `(` or `[` ended the pattern hands its failure on with `?`.
+    pub(super) fn is_handed_on(&self) -> bool {
+        let mut depth = 1_usize;
+        let mut rest = self.rest.iter().map(|token| token.text.as_str());
+        while depth > 0 {
+            match rest.next() {
+                Some("(" | "[" | "{") => depth += 1,
+                Some(")" | "]" | "}") => depth -= 1,
+                Some(_) => {}
+                None => return false,
+            }
+        }
+        rest.next() == Some("?")
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Source {
     /// Relative to the root of the tree, with `/`.
@@ -71,12 +97,15 @@ impl Source {
     }
 
     /// Where the tokens of `pattern`, separated by blanks, stand one after the other.
-    pub(super) fn find<'a>(&'a self, pattern: &'a str) -> impl Iterator<Item = &'a Token> {
-        let words: Vec<&str> = pattern.split(' ').collect();
-        self.tokens
-            .windows(words.len())
-            .filter(move |window| window.iter().map(|token| &token.text).eq(words.iter()))
-            .filter_map(|window| window.first())
+    pub(super) fn find<'a>(&'a self, pattern: &'a str) -> impl Iterator<Item = Found<'a>> {
+        (0..self.tokens.len()).filter_map(move |index| {
+            let token = self.tokens.get(index)?;
+            let mut rest = self.tokens.get(index..)?;
+            for word in pattern.split(' ') {
+                rest = rest.split_first().filter(|(token, _)| token.text == word)?.1;
+            }
+            Some(Found { token, rest })
+        })
     }
 
     /// The 1-based numbers of the lines, and the lines.

@@ -68,6 +68,14 @@ fn unsafe_glue() {
     good(check, "crates/sup-ring0/src/lib.rs", "unsafe {}");
     good(check, "crates/supctl/tests/a.rs", "unsafe {}");
     good(check, "tests/conformance/src/lib.rs", "unsafe {}");
+    good(check, "crates/sup-abi/src/a.rs", "type F = Option<unsafe extern \"C\" fn(u32)>;");
+    good(check, "crates/sup-abi/src/a.rs", "type F = unsafe fn(u32);");
+    bad(
+        check,
+        "crates/sup-abi/src/a.rs",
+        "unsafe extern \"C\" fn f() {}\nunsafe fn g() {}",
+        &[1, 2],
+    );
     bad(check, "crates/supctl/src/main.rs", "unsafe {}", &[1]);
     bad(check, "modules/src/lib.rs", "\nunsafe extern \"C\" {}", &[2]);
 }
@@ -104,6 +112,7 @@ fn fallible_alloc() {
     good(check, "crates/sup-core/src/session/tests.rs", "fn f() { vec![1]; }");
     good(check, "crates/sup/src/lib.rs", "fn f() { vec![1]; }");
     bad(check, path, "fn f() { Box::new(1);\nv\n.push(1);\nx.to_string() }", &[1, 3, 4]);
+    bad(check, path, "fn f() { v.push(g(1)?); }", &[1]);
     bad(check, path, "macro_rules! m { () => { Arc::new(1) } }", &[1]);
     bad(check, path, "#[cfg(test)]\nmod tests {}\nfn f() { vec![1]; }", &[3]);
     bad(check, path, "#[cfg(test)]\nmod tests;\nfn f() { vec![1]; }", &[3]);

@@ -31,7 +31,7 @@ pub(super) fn no_allow(source: &Source) -> Vec<Finding> {
     ["# [ allow (", "# ! [ allow ("]
         .into_iter()
         .flat_map(|pattern| source.find(pattern))
-        .map(|token| Finding::new(token.line, "write `expect` with a reason, not `allow`"))
+        .map(|found| Finding::new(found.token.line, "write `expect` with a reason, not `allow`"))
         .collect()
 }
 

@@ -41,7 +41,7 @@ fn sanitized(
         return Verdict::skipped(NO_NIGHTLY);
     }
     let folder = project.target.join(name);
-    let tests = ["--workspace", "--exclude", "xtask", "--lib", "--tests"];
+    let tests = ["--workspace", "--exclude", "xtask", "--tests"];
     cmd!(project.sh, "cargo +nightly test {tests...} --target {TARGET} --target-dir {folder}")
         .env("RUSTFLAGS", flags)
         .env(variable, options)
@@ -71,7 +71,7 @@ pub(super) fn proptest(project: &Project) -> Result<Verdict> {
         return Verdict::skipped("no crate depends on proptest");
     }
     let selection = packages.iter().flat_map(|name| ["--package", name]);
-    cmd!(project.sh, "cargo test --release --lib --tests {selection...}")
+    cmd!(project.sh, "cargo test --release --tests {selection...}")
         .env("PROPTEST_CASES", "20000")
         .run()?;
     Verdict::passed_with(packages.join(", "))

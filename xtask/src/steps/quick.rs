@@ -30,7 +30,7 @@ pub(super) fn unit(project: &Project) -> Result<Verdict> {
         cmd!(project.sh, "cargo nextest run --workspace --no-tests pass").run()?;
         Verdict::passed_with("with cargo-nextest")
     } else {
-        cmd!(project.sh, "cargo test --workspace --all-targets").run()?;
+        cmd!(project.sh, "cargo test --workspace --tests").run()?;
         Verdict::passed_with("with cargo test")
     }
 }
