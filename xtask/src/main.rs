@@ -1,6 +1,6 @@
 //! Build, test and measure supdrv: one entry for everything but `cargo run`.
 //!
-//! [`cli`] parses, [`test`], [`bench`] and [`modules`] act, [`report`] is the only place that prints.
+//! [`cli`] parses, [`mod@test`], [`mod@bench`] and [`modules`] act, [`report`] alone prints.
 //! Nothing here is linked with the crates it checks: a tree that does not compile can still be tested,
 //! and the report then says which step found it.
 #![forbid(unsafe_code)]

@@ -1,6 +1,6 @@
 //! The main job, as a user runs it: the doctor's JSON, and the default command without arguments.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Error, Result, bail, ensure};
 use serde::Deserialize;
 use serde_json::Value;
 use xshell::cmd;
@@ -31,9 +31,9 @@ pub(super) fn run(project: &Project) -> Result<Verdict> {
     let doctor = cmd!(sh, "cargo run --release --package supctl -- doctor --json")
         .ignore_status()
         .output()?;
-    let checks = judge(&String::from_utf8_lossy(&doctor.stdout)).with_context(|| {
+    let checks = judge(&String::from_utf8_lossy(&doctor.stdout)).map_err(|error| {
         let stderr = String::from_utf8_lossy(&doctor.stderr);
-        format!("supctl doctor --json: {}; it said: {}", doctor.status, stderr.trim_end())
+        Error::msg(stderr.trim_end().to_owned()).context(format!("{error:#}"))
     })?;
     ensure!(doctor.status.success(), "all checks passed, but {}", doctor.status);
 
