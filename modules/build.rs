@@ -10,7 +10,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 /// The folder that adds to the plain shared objects, and is no module.
 const SHARED_FOLDER: &str = "shared";
@@ -44,7 +44,17 @@ const RING0_FLAGS: &[&str] = &[
     "-Wl,--build-id=none",
 ];
 
-fn main() -> Result<(), String> {
+fn main() -> ExitCode {
+    match build() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            println!("cargo::error={message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Result<(), String> {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(variable("OUT_DIR")?);
     let include = manifest.join("../include");

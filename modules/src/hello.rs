@@ -2,6 +2,7 @@
 
 use core::mem::size_of;
 
+use sup_abi::{SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// The name of the service's entry, for `SUPR3LoadServiceModule`.
@@ -23,32 +24,12 @@ pub const OP_OBJECT: u32 = 4;
 /// Takes an event semaphore through its life. Corresponds to `HELLO_OP_SEMAPHORE`.
 pub const OP_SEMAPHORE: u32 = 5;
 
-/// The beginning of every packet. Corresponds to `SUPR0SERVICEREQHDR`.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
-#[repr(C)]
-pub struct Header {
-    /// [`Header::MAGIC`].
-    pub magic: u32,
-    /// The size of the whole packet in bytes, this header included.
-    pub size: u32,
-}
-
-impl Header {
-    /// Corresponds to `SUPR0SERVICEREQHDR_MAGIC`.
-    pub const MAGIC: u32 = 0x1964_0416;
-
-    /// The header of a packet of `size` bytes.
-    pub const fn new(size: u32) -> Self {
-        Self { magic: Self::MAGIC, size }
-    }
-}
-
 /// The packet of [`OP_GREET`]. Corresponds to `HELLOGREETREQ`.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct Greet {
     /// The size is exactly that of this structure.
-    pub header: Header,
+    pub header: SUPR0SERVICEREQHDR,
     /// In: whom to greet, with a terminating NUL.
     pub name: [u8; 64],
     /// Out: the greeting, with a terminating NUL.
@@ -60,11 +41,8 @@ const _: () = assert!(size_of::<Greet>() == 200);
 impl Greet {
     /// A request to greet `name`, or `None` when the packet has no room for it.
     pub fn new(name: &str) -> Option<Self> {
-        let mut packet = Self {
-            header: Header::new(size_of::<Self>() as u32),
-            name: [0; 64],
-            greeting: [0; 128],
-        };
+        let mut packet =
+            Self { header: header(size_of::<Self>() as u32), name: [0; 64], greeting: [0; 128] };
         let (_nul, room) = packet.name.split_last_mut()?;
         room.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
         Some(packet)
@@ -82,7 +60,7 @@ impl Greet {
 #[repr(C)]
 pub struct Sum {
     /// The size covers the values as well.
-    pub header: Header,
+    pub header: SUPR0SERVICEREQHDR,
     /// In: how many values follow.
     pub value_count: u32,
     /// Explicit padding, ignored.
@@ -92,3 +70,16 @@ pub struct Sum {
 }
 
 const _: () = assert!(size_of::<Sum>() == 24);
+
+impl Sum {
+    /// A request for the sum of `value_count` values, or `None` when no packet is large enough.
+    pub fn new(value_count: u32) -> Option<Self> {
+        let size = value_count.checked_mul(8)?.checked_add(size_of::<Self>() as u32)?;
+        Some(Self { header: header(size), value_count, padding: 0, sum: 0 })
+    }
+}
+
+/// The header of a packet of `size` bytes.
+const fn header(size: u32) -> SUPR0SERVICEREQHDR {
+    SUPR0SERVICEREQHDR { u32Magic: SUPR0SERVICEREQHDR_MAGIC, cbReq: size }
+}
