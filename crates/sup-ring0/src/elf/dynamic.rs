@@ -3,7 +3,7 @@
 //! The section is read as the linker meant it to be read in memory: all locations in it are
 //! addresses, translated by the [`Layout`] to what the file holds for them.
 
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, Immutable, Unaligned};
 
 use super::error::{ElfError, Table, name};
 use super::format::{
@@ -167,7 +167,7 @@ fn constructor(tag: u64) -> Option<&'static str> {
 /// Views bytes as a table of whole entries.
 fn array<T>(bytes: &[u8], table: Table) -> Result<&[T], ElfError>
 where
-    T: FromBytes + zerocopy::Immutable + zerocopy::Unaligned,
+    T: FromBytes + Immutable + Unaligned,
 {
     <[T]>::ref_from_bytes(bytes).map_err(|_| ElfError::TableSize {
         table,

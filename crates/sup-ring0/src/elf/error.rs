@@ -81,7 +81,7 @@ pub enum ElfError {
     ThreadLocalStorage,
     ExecutableStack,
     NoSegment,
-    TooManySegments,
+    TooManySegments { limit: usize },
     SegmentWraps { index: usize, address: u64, size: u64 },
     SegmentFileSize { index: usize, file_size: u64, memory_size: u64 },
     SegmentOutsideFile { index: usize, offset: u64, size: u64, available: usize },
@@ -192,7 +192,9 @@ impl fmt::Display for ElfError {
                 "the image asks for an executable stack (PT_GNU_STACK; link with -z noexecstack)",
             ),
             Self::NoSegment => f.write_str("the image has no loadable segment"),
-            Self::TooManySegments => f.write_str("the image has too many loadable segments"),
+            Self::TooManySegments { limit } => {
+                write!(f, "the image has more than {limit} loadable segments")
+            }
             Self::SegmentWraps { index, address, size } => write!(
                 f,
                 "segment {index} (address {address:#x}, {size:#x} bytes) reaches beyond the end of \

@@ -79,7 +79,7 @@ impl<'a> Layout<'a> {
                     return Err(ElfError::SegmentSharesPage { index, page: load.first_page() });
                 }
             }
-            loads.try_push(load).map_err(|_| ElfError::TooManySegments)?;
+            loads.try_push(load).map_err(|_| ElfError::TooManySegments { limit: MAX_SEGMENTS })?;
         }
         let (Some(first), Some(last)) = (loads.first(), loads.last()) else {
             return Err(ElfError::NoSegment);
