@@ -25,13 +25,6 @@
 //! | `error` | [`ElfError`], one sentence for every refusal |
 
 #![forbid(unsafe_code)]
-#![deny(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    clippy::arithmetic_side_effects
-)]
 
 mod dynamic;
 mod error;

@@ -86,8 +86,6 @@ fn damaged(good: Vec<u8>) -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4096, ..ProptestConfig::default() })]
-
     #[test]
     fn damaged_image_is_refused_or_harmless(file in damaged(Image::good().bytes)) {
         exercise(&file);
