@@ -24,6 +24,7 @@ pub mod object;
 pub mod opaque;
 pub mod page;
 pub mod platform;
+pub mod request;
 pub mod status;
 pub mod tracer;
 pub mod tracer_context;

@@ -1,1 +1,71 @@
 //! The support driver, written once: safe Rust that knows no operating system.
+//!
+//! [`Driver`] is the whole of it, generic over a [`Host`](host::Host): what it needs from an
+//! operating system. A backend implements `Host`, makes one `Driver`, opens a [`Session`] for each
+//! client and passes the client's packets to [`Driver::dispatch`].
+//!
+//! | object | file | owner |
+//! |---|---|---|
+//! | driver | `driver.rs` | the backend |
+//! | session | `session.rs` | the driver, until it is closed |
+//! | registered object | `object.rs` | every session that references it |
+//! | semaphore | `semaphore/` | the session that created it |
+//! | memory block | `memory.rs` | the session that allocated it |
+//! | module image | `image/` | every session that loaded it |
+//! | Global Information Page | `gip/` | the driver |
+//!
+//! Invariant: nothing here can panic, and no allocation is assumed to succeed. A failure leaves the
+//! session as it was. Everything belongs to a session, and the session's end takes it back.
+//!
+//! # Lock order
+//! Outer first. A lock is never held while code of a module, a destructor or a wait runs.
+//!
+//! 1. the driver's image table (sleeping) and its GIP users (sleeping), never both;
+//! 2. a session's image list, memory table or semaphore table (spinning), one at a time;
+//! 3. the driver's session table, object registry, or one semaphore's waiter count (spinning).
+
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects
+)]
+// Tests may stop at a surprise: that is how they fail.
+#![cfg_attr(
+    test,
+    expect(
+        clippy::unwrap_used,
+        clippy::arithmetic_side_effects,
+        reason = "a test fails by panicking"
+    )
+)]
+
+mod address_map;
+mod dispatch;
+mod driver;
+pub mod gip;
+pub mod host;
+mod image;
+mod memory;
+mod object;
+pub mod platform;
+pub mod printf;
+mod segments;
+pub mod semaphore;
+mod session;
+mod slots;
+mod time;
+
+pub use dispatch::PacketError;
+pub use driver::Driver;
+pub use image::{LoadError, Message};
+pub use object::{Blocking, Destroyed, ObjectHandle};
+pub use session::{Session, SessionHandle};
+pub use slots::HandleKind;
+pub use time::Deadline;
+
+/// A mutual exclusion that spins or sleeps, as the host's `R` does.
+pub(crate) type Lock<R, T> = lock_api::Mutex<R, T>;

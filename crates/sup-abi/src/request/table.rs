@@ -1,0 +1,83 @@
+//! The table of requests: the one place where a request gets its number, its packets and its line of
+//! documentation. Numbers are those of the header's era where the request means the same.
+//!
+//! Neighbours: `packets.rs` holds the packets. Invariant: a number is never used again for another
+//! meaning; a packet never changes without a new major [`PROTOCOL_VERSION`](super::PROTOCOL_VERSION).
+
+use super::{Request, RequestInfo, Tail, packets::*};
+use num_enum::{IntoPrimitive, TryFromPrimitive};
+
+macro_rules! requests {
+    ($($name:ident = $number:literal, $input:ty [$tail_in:ident] => $output:ty [$tail_out:ident], $about:literal;)*) => {
+        /// The number of a request.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, TryFromPrimitive, IntoPrimitive)]
+        #[repr(u32)]
+        pub enum Function {
+            $(#[doc = $about] $name = $number,)*
+        }
+
+        $(
+            #[doc = $about]
+            #[derive(Debug, Clone, Copy)]
+            pub enum $name {}
+
+            impl Request for $name {
+                const FUNCTION: Function = Function::$name;
+                type In = $input;
+                type Out = $output;
+            }
+        )*
+
+        /// Every request, in the order of the numbers.
+        pub static TABLE: &[RequestInfo] = &[
+            $(RequestInfo {
+                function: Function::$name,
+                name: stringify!($name),
+                bytes_in: <$name as Request>::BYTES_IN,
+                tail_in: Tail::$tail_in,
+                bytes_out: <$name as Request>::BYTES_OUT,
+                tail_out: Tail::$tail_out,
+                about: $about,
+            },)*
+        ];
+    };
+}
+
+requests! {
+    Connect = 1, ConnectIn [None] => ConnectOut [None],
+        "Agrees on the protocol version and names the session.";
+    LoadModule = 4, LoadModuleIn [Bytes] => LoadModuleOut [None],
+        "Loads a ring-0 module image, or adds a reference to a loaded one.";
+    FreeModule = 5, ImageIn [None] => Empty [None],
+        "Gives one reference to a module back.";
+    GetSymbol = 6, GetSymbolIn [None] => GetSymbolOut [None],
+        "Looks a symbol of a loaded module up.";
+    LowAlloc = 8, PageCountIn [None] => MemoryOut [PhysicalAddresses],
+        "Allocates pages below 4 GiB, mapped in both rings.";
+    LowFree = 9, AddressIn [None] => Empty [None],
+        "Frees what `LowAlloc` gave.";
+    PageAllocEx = 10, PageAllocExIn [None] => MemoryOut [PhysicalAddresses],
+        "Allocates locked pages, mapped in ring 3 and, if asked for, in ring 0.";
+    PageFree = 13, AddressIn [None] => Empty [None],
+        "Frees what `PageAllocEx` gave.";
+    ContAlloc = 16, PageCountIn [None] => ContAllocOut [None],
+        "Allocates one physically contiguous run of pages below 4 GiB, mapped in both rings.";
+    ContFree = 17, AddressIn [None] => Empty [None],
+        "Frees what `ContAlloc` gave.";
+    GetPagingMode = 18, Empty [None] => PagingModeOut [None],
+        "Reads the paging mode of the host.";
+    GipMap = 20, Empty [None] => GipMapOut [None],
+        "Maps the Global Information Page read-only.";
+    GipUnmap = 21, Empty [None] => Empty [None],
+        "Unmaps the Global Information Page.";
+    CallService = 22, CallServiceIn [Bytes] => CallServiceOut [Bytes],
+        "Calls the request handler of a service module.";
+    SemaphoreOp = 24, SemaphoreOpIn [None] => Empty [None],
+        "Waits on, signals, resets or closes a semaphore.";
+    SemaphoreCreate = 25, SemaphoreCreateIn [None] => SemaphoreCreateOut [None],
+        "Creates a semaphore, or reads the resolution of waits.";
+    VtCaps = 26, Empty [None] => VtCapsOut [None],
+        "Reads the virtualisation capabilities of the host.";
+    Statistics = 40, Empty [None] => StatisticsOut [None],
+        "Counts what the driver holds, in all sessions and in the caller's.";
+}

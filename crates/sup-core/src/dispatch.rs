@@ -1,0 +1,469 @@
+//! The dispatcher: one packet in, one packet out.
+//!
+//! Order of the checks: the header (magic of the flags, sizes, cookies), the function number, the
+//! sizes of that function, its fields. A failure so far is a [`PacketError`]: nothing was done, and
+//! nothing of the packet may be copied back. From then on the request's own status is in the header.
+//!
+//! The packet is the driver's private copy of what the client sent: a backend copies it in once,
+//! before the call, and out once, after it; nothing here reads the client's memory. The output is
+//! zeroed before it is filled, so that nothing but answers travels back. A failed request answers
+//! with its header alone, except where a request explains itself ([`LoadModule`]).
+//!
+//! Invariant: `packet` is at least as long as both sizes in its header, see [`Driver::dispatch`].
+
+use sup_abi::request::{
+    AddressIn, CONNECT_MAGIC, CallService, CallServiceOut, Connect, ConnectOut, ContAlloc,
+    ContAllocOut, ContFree, Empty, FreeModule, Function, GetPagingMode, GetSymbol, GetSymbolOut,
+    GipMap, GipMapOut, GipUnmap, HEADER_BYTES, HEADER_FLAGS, HEADER_FLAGS_MASK, Header,
+    INITIAL_COOKIE, LoadModule, LoadModuleOut, LowAlloc, LowFree, MEMORY_SYNTHETIC_PHYS,
+    MESSAGE_BYTES, MemoryOut, PROTOCOL_VERSION, PageAllocEx, PageFree, PagingModeOut, Request,
+    SemaphoreCreate, SemaphoreCreateOut, SemaphoreKind, SemaphoreOp, SemaphoreOperation,
+    SemaphoreQuery, SessionId, Statistics, StatisticsOut, VtCaps, VtCapsOut, is_compatible,
+    terminated,
+};
+use sup_abi::{Pages, R0Ptr, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status};
+use sup_alloc::Arc;
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::host::{AddressSource, GipMemory, Host, Interruption, Memory, ServiceCall, Views, Wait};
+use crate::memory::{Service, allocate};
+use crate::{Deadline, Driver, Session};
+
+/// The packet itself was wrong: nothing was done, and nothing is to be copied back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketError(pub Status);
+
+impl From<Status> for PacketError {
+    fn from(status: Status) -> Self {
+        Self(status)
+    }
+}
+
+/// The status of a packet that breaks a rule.
+const MALFORMED: PacketError = PacketError(Status::VERR_INVALID_PARAMETER);
+
+/// `VERR_INVALID_PARAMETER` as the packet's error unless `condition` holds.
+fn ensure(condition: bool) -> Result<(), PacketError> {
+    if condition { Ok(()) } else { Err(MALFORMED) }
+}
+
+/// A packet whose header was checked.
+struct Packet<'a> {
+    header: Header,
+    bytes: &'a mut [u8],
+}
+
+impl Packet<'_> {
+    /// The input of `R`, if both sizes are exactly its own.
+    fn input<R: Request>(&self) -> Result<R::In, PacketError> {
+        ensure(self.bytes_in() == R::BYTES_IN && self.bytes_out() == R::BYTES_OUT)?;
+        self.fixed_input::<R>()
+    }
+
+    /// The input of `R`, whose tail the caller checks.
+    fn fixed_input<R: Request>(&self) -> Result<R::In, PacketError> {
+        let fixed = self.bytes.get(HEADER_BYTES..R::BYTES_IN).ok_or(MALFORMED)?;
+        R::In::read_from_bytes(fixed).map_err(|_| MALFORMED)
+    }
+
+    fn bytes_in(&self) -> usize {
+        self.header.bytes_in as usize
+    }
+
+    fn bytes_out(&self) -> usize {
+        self.header.bytes_out as usize
+    }
+
+    /// Answers with an output, or with the header alone if there is none.
+    fn answer<R: Request>(&mut self, result: Result<R::Out, Status>) {
+        match result {
+            Ok(output) => self.answer_with::<R>(Status::VINF_SUCCESS, output),
+            Err(status) => self.finish(status, HEADER_BYTES),
+        }
+    }
+
+    /// Answers with a status and an output; a tail behind it stays as it is.
+    fn answer_with<R: Request>(&mut self, status: Status, output: R::Out) {
+        if let Some(place) = self.bytes.get_mut(HEADER_BYTES..R::BYTES_OUT) {
+            place.copy_from_slice(output.as_bytes());
+        }
+        self.finish(status, self.bytes_out());
+    }
+
+    /// Zeroes everything behind the header, before an output is built.
+    fn clear(&mut self) {
+        if let Some(rest) = self.bytes.get_mut(HEADER_BYTES..) {
+            rest.fill(0);
+        }
+    }
+
+    fn finish(&mut self, status: Status, bytes_out: usize) {
+        self.header.rc = status.raw();
+        self.header.bytes_out = u32::try_from(bytes_out).unwrap_or(u32::MAX);
+        if let Some(place) = self.bytes.get_mut(..HEADER_BYTES) {
+            place.copy_from_slice(self.header.as_bytes());
+        }
+    }
+}
+
+impl<H: Host> Driver<H> {
+    /// Carries out the request in `packet` for `session`.
+    ///
+    /// `packet` is the driver's own copy: the first `bytes_in` bytes are what the client sent, the rest
+    /// up to the end is zero. Afterwards the first `bytes_out` bytes of it, as its header says then, are
+    /// for the client. It starts at a multiple of 8 bytes, so that service requests are aligned.
+    ///
+    /// # Errors
+    /// [`PacketError`] if the packet is malformed: nothing was done.
+    ///
+    /// # Context
+    /// Sleeps if the request does. Runs code of modules.
+    pub fn dispatch(
+        &self,
+        session: &Arc<Session<H>>,
+        function: u32,
+        packet: &mut [u8],
+    ) -> Result<(), PacketError> {
+        let (header, _) = Header::read_from_prefix(packet).map_err(|_| MALFORMED)?;
+        let sizes = [header.bytes_in as usize, header.bytes_out as usize];
+        ensure(header.flags & HEADER_FLAGS_MASK == HEADER_FLAGS)?;
+        ensure(sizes.iter().all(|size| (HEADER_BYTES..=packet.len()).contains(size)))?;
+        let function = Function::try_from(function);
+        let cookies = [header.cookie, header.session_cookie];
+        if function == Ok(Function::Connect) {
+            ensure(header.cookie == INITIAL_COOKIE)?;
+        } else {
+            ensure(cookies == [self.cookie(), session.cookie()])?;
+        }
+        let function = function.map_err(|_| PacketError(Status::VERR_GENERAL_FAILURE))?;
+        self.run(session, function, &mut Packet { header, bytes: packet })
+    }
+
+    fn run(
+        &self,
+        session: &Arc<Session<H>>,
+        function: Function,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        match function {
+            Function::Connect => self.connect(session, packet),
+            Function::LoadModule => self.load(session, packet),
+            Function::FreeModule => {
+                let input = packet.input::<FreeModule>()?;
+                let result = self.free_module(session, input.base);
+                packet.answer::<FreeModule>(result.map(|()| Empty {}));
+                Ok(())
+            }
+            Function::GetSymbol => self.get_symbol(session, packet),
+            Function::LowAlloc => {
+                let input = packet.fixed_input::<LowAlloc>()?;
+                ensure(packet.bytes_in() == LowAlloc::BYTES_IN && input.reserved == 0)?;
+                let pages = Pages::new(input.pages);
+                self.alloc::<LowAlloc>(session, packet, Service::Low, pages, Views::UserAndKernel)
+            }
+            Function::LowFree => self.free::<LowFree>(session, packet, Service::Low),
+            Function::PageAllocEx => {
+                let input = packet.fixed_input::<PageAllocEx>()?;
+                ensure(packet.bytes_in() == PageAllocEx::BYTES_IN && input.reserved == [0; 2])?;
+                ensure(input.user_mapping == 1 && input.kernel_mapping <= 1)?;
+                let views =
+                    if input.kernel_mapping == 1 { Views::UserAndKernel } else { Views::User };
+                let pages = Pages::new(input.pages);
+                self.alloc::<PageAllocEx>(session, packet, Service::Page, pages, views)
+            }
+            Function::PageFree => self.free::<PageFree>(session, packet, Service::Page),
+            Function::ContAlloc => self.cont_alloc(session, packet),
+            Function::ContFree => self.free::<ContFree>(session, packet, Service::Cont),
+            Function::GetPagingMode => {
+                packet.input::<GetPagingMode>()?;
+                let mode = crate::platform::paging_mode(self.host().control_registers());
+                packet.answer::<GetPagingMode>(Ok(PagingModeOut { mode: mode.into() }));
+                Ok(())
+            }
+            Function::GipMap => {
+                packet.input::<GipMap>()?;
+                let result = self.gip_map(session).map(|r3| self.gip_map_out(r3));
+                packet.answer::<GipMap>(result);
+                Ok(())
+            }
+            Function::GipUnmap => {
+                packet.input::<GipUnmap>()?;
+                self.gip_unmap(session);
+                packet.answer::<GipUnmap>(Ok(Empty {}));
+                Ok(())
+            }
+            Function::CallService => self.call_service(session, packet),
+            Function::SemaphoreOp => self.semaphore_op(session, packet),
+            Function::SemaphoreCreate => self.semaphore_query(session, packet),
+            Function::VtCaps => {
+                packet.input::<VtCaps>()?;
+                let caps = crate::platform::vt_caps(self.host());
+                packet.answer::<VtCaps>(caps.map(|caps| VtCapsOut { caps }));
+                Ok(())
+            }
+            Function::Statistics => {
+                packet.input::<Statistics>()?;
+                let (driver, session) = (self.counts(), self.session_counts(session));
+                packet.answer::<Statistics>(Ok(StatisticsOut { driver, session }));
+                Ok(())
+            }
+        }
+    }
+
+    fn connect(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.input::<Connect>()?;
+        if input.magic != CONNECT_MAGIC {
+            packet.answer::<Connect>(Err(Status::VERR_INVALID_MAGIC));
+        } else if is_compatible(input.minimum_version, PROTOCOL_VERSION) {
+            let output = ConnectOut {
+                cookie: self.cookie(),
+                session_cookie: session.cookie(),
+                session_version: PROTOCOL_VERSION,
+                driver_version: PROTOCOL_VERSION,
+                export_count: self.host().export_count(),
+                reserved: 0,
+                session: session.id(),
+            };
+            packet.answer::<Connect>(Ok(output));
+        } else {
+            let output = ConnectOut {
+                cookie: u32::MAX,
+                session_cookie: u32::MAX,
+                session_version: u32::MAX,
+                driver_version: PROTOCOL_VERSION,
+                export_count: 0,
+                reserved: 0,
+                session: SessionId(0),
+            };
+            packet.answer_with::<Connect>(Status::VERR_VERSION_MISMATCH, output);
+        }
+        Ok(())
+    }
+
+    fn load(&self, session: &Arc<Session<H>>, packet: &mut Packet<'_>) -> Result<(), PacketError> {
+        let input = packet.fixed_input::<LoadModule>()?;
+        let end = LoadModule::BYTES_IN.saturating_add(input.image_bytes as usize);
+        ensure(input.reserved == 0 && input.reserved2 == 0)?;
+        ensure(packet.bytes_in() == end && packet.bytes_out() == LoadModule::BYTES_OUT)?;
+        let name = terminated(&input.name).ok_or(MALFORMED)?;
+        let handler = terminated(&input.handler).ok_or(MALFORMED)?;
+        let file = packet.bytes.get(LoadModule::BYTES_IN..end).ok_or(MALFORMED)?;
+        let result = self.load_module(session, name, handler, file);
+
+        let mut output = LoadModuleOut {
+            base: R0Ptr::NIL,
+            image_bytes: 0,
+            was_loaded: 0,
+            message: [0; MESSAGE_BYTES],
+        };
+        let status = match result {
+            Ok(loaded) => {
+                output.base = loaded.base;
+                output.image_bytes = u32::try_from(loaded.bytes).unwrap_or(u32::MAX);
+                output.was_loaded = u32::from(loaded.was_loaded);
+                Status::VINF_SUCCESS
+            }
+            Err(error) => {
+                for (place, byte) in output.message.iter_mut().zip(error.message.bytes()) {
+                    *place = byte;
+                }
+                error.status
+            }
+        };
+        packet.clear();
+        packet.answer_with::<LoadModule>(status, output);
+        Ok(())
+    }
+
+    fn get_symbol(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.input::<GetSymbol>()?;
+        let name = terminated(&input.name).ok_or(MALFORMED)?;
+        let result = self.module_symbol(session, input.base, name);
+        packet.answer::<GetSymbol>(result.map(|address| GetSymbolOut { address }));
+        Ok(())
+    }
+
+    /// Allocates pages and answers with their addresses; the reply has room for exactly `pages`.
+    fn alloc<R: Request<Out = MemoryOut>>(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+        service: Service,
+        pages: Pages,
+        views: Views,
+    ) -> Result<(), PacketError> {
+        let tail = (pages.get() as usize).checked_mul(size_of::<u64>()).ok_or(MALFORMED)?;
+        ensure(packet.bytes_out() == R::BYTES_OUT.saturating_add(tail))?;
+        packet.clear();
+        let block = match allocate(self.host(), session.memory(), service, pages, views) {
+            Ok(block) => block,
+            Err(status) => {
+                packet.answer::<R>(Err(status));
+                return Ok(());
+            }
+        };
+        let places = packet.bytes.get_mut(R::BYTES_OUT..).unwrap_or_default();
+        for (page, place) in (0..pages.get()).zip(places.chunks_exact_mut(size_of::<u64>())) {
+            place.copy_from_slice(block.memory.physical_address(page).as_bytes());
+        }
+        let output = MemoryOut {
+            r3: block.memory.user_address(),
+            r0: block.memory.kernel_address(),
+            flags: source_flag(block.memory.address_source()),
+            reserved: 0,
+        };
+        packet.answer::<R>(Ok(output));
+        Ok(())
+    }
+
+    fn cont_alloc(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.input::<ContAlloc>()?;
+        ensure(input.reserved == 0)?;
+        let pages = Pages::new(input.pages);
+        let block =
+            allocate(self.host(), session.memory(), Service::Cont, pages, Views::UserAndKernel);
+        packet.answer::<ContAlloc>(block.map(|block| ContAllocOut {
+            r0: block.memory.kernel_address(),
+            r3: block.memory.user_address(),
+            phys: block.memory.physical_address(0),
+            flags: source_flag(block.memory.address_source()),
+            reserved: 0,
+        }));
+        Ok(())
+    }
+
+    fn free<R: Request<In = AddressIn, Out = Empty>>(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+        service: Service,
+    ) -> Result<(), PacketError> {
+        let input = packet.input::<R>()?;
+        // The block goes after the lock.
+        let removed = session.memory().lock().remove(service, input.r3.get());
+        packet.answer::<R>(removed.map(|_| Empty {}));
+        Ok(())
+    }
+
+    fn gip_map_out(&self, r3: sup_abi::R3Ptr) -> GipMapOut {
+        let memory = self.gip().memory();
+        GipMapOut {
+            phys: memory.physical_address(),
+            r3,
+            flags: source_flag(memory.address_source()),
+            reserved: 0,
+        }
+    }
+
+    fn call_service(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.fixed_input::<CallService>()?;
+        let (bytes_in, bytes_out) = (packet.bytes_in(), packet.bytes_out());
+        ensure(bytes_in == bytes_out)?;
+        let name = terminated(&input.name).ok_or(MALFORMED)?;
+        let request = packet.bytes.get_mut(CallService::BYTES_IN..bytes_in).ok_or(MALFORMED)?;
+        let request = if request.is_empty() {
+            None
+        } else {
+            let (header, _) =
+                SUPR0SERVICEREQHDR::read_from_prefix(request).map_err(|_| MALFORMED)?;
+            ensure(header.u32Magic == SUPR0SERVICEREQHDR_MAGIC)?;
+            ensure(header.cbReq as usize == request.len())?;
+            Some(request)
+        };
+        let status = match self.begin_service_call(session, name) {
+            Ok(call) => call.run(ServiceCall {
+                session: session.handle(),
+                operation: input.operation,
+                argument: input.argument,
+                packet: request,
+            }),
+            Err(status) => status,
+        };
+        // The request goes back whatever the status, as the service left it.
+        packet.answer_with::<CallService>(status, CallServiceOut { reserved: [0; 5] });
+        Ok(())
+    }
+
+    fn semaphore_op(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.input::<SemaphoreOp>()?;
+        let kind = SemaphoreKind::try_from(input.kind).map_err(|_| MALFORMED)?;
+        ensure(input.reserved == 0)?;
+        let result = self.semaphore_operation(session, kind, input.handle, input);
+        packet.answer_with::<SemaphoreOp>(result.unwrap_or_else(|status| status), Empty {});
+        Ok(())
+    }
+
+    fn semaphore_operation(
+        &self,
+        session: &Session<H>,
+        kind: SemaphoreKind,
+        handle: u32,
+        input: sup_abi::request::SemaphoreOpIn,
+    ) -> Result<Status, Status> {
+        use SemaphoreOperation as Operation;
+        let now = || self.host().now();
+        let deadline = match Operation::try_from(input.operation) {
+            Ok(Operation::Signal) => {
+                return self.semaphore_signal(session, kind, handle).map(|()| Status::VINF_SUCCESS);
+            }
+            Ok(Operation::Reset) => {
+                return self.semaphore_reset(session, kind, handle).map(|()| Status::VINF_SUCCESS);
+            }
+            Ok(Operation::Close) => return self.semaphore_close(session, kind, handle),
+            // A value above 32 bits is for ever, like the largest of them.
+            Ok(Operation::WaitMillis) => {
+                Deadline::after_millis(now(), u32::try_from(input.timeout).unwrap_or(u32::MAX))
+            }
+            Ok(Operation::WaitDeadline) => Deadline::at_nanos(input.timeout),
+            Ok(Operation::WaitNanos) => Deadline::after_nanos(now(), input.timeout),
+            Err(_) => return Err(Status::VERR_INVALID_FUNCTION),
+        };
+        let wait = Wait { deadline, interruption: Interruption::Allowed };
+        self.semaphore_wait(session, kind, handle, wait).map(|()| Status::VINF_SUCCESS)
+    }
+
+    fn semaphore_query(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.input::<SemaphoreCreate>()?;
+        let kind = SemaphoreKind::try_from(input.kind).map_err(|_| MALFORMED)?;
+        ensure(input.handle == 0 && input.reserved == 0 && input.reserved2 == 0)?;
+        let value = match SemaphoreQuery::try_from(input.operation) {
+            Ok(SemaphoreQuery::Create) => self.semaphore_create(session, kind),
+            Ok(SemaphoreQuery::Resolution) => Ok(self.host().wait_resolution_ns()),
+            Err(_) => Err(Status::VERR_INVALID_FUNCTION),
+        };
+        let output = value.map(|value| SemaphoreCreateOut { value, reserved: 0 });
+        packet.answer::<SemaphoreCreate>(output);
+        Ok(())
+    }
+}
+
+fn source_flag(source: AddressSource) -> u32 {
+    match source {
+        AddressSource::Machine => 0,
+        AddressSource::Synthetic => MEMORY_SYNTHETIC_PHYS,
+    }
+}

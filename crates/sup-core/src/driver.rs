@@ -1,0 +1,223 @@
+//! [`Driver`]: the whole support driver, for one host.
+//!
+//! A backend starts one, opens sessions in it and drops it when the last session is closed. The
+//! services are methods of `Driver`, each in the file of the object that it concerns.
+//!
+//! Start: cookie, Global Information Page. Stop (drop): the page's magic is cleared, then its memory
+//! goes; no timer runs and no image is loaded any more, because no session is open.
+
+use sup_abi::request::Counts;
+use sup_abi::{R0Ptr, SUPDRVOBJTYPE, SUPGLOBALINFOPAGE, Status};
+use sup_alloc::Arc;
+
+use crate::gip::Gip;
+use crate::host::{GipMemory, Host, random_u64};
+use crate::image::table::ImageTable;
+use crate::object::{Blocking, ObjectHandle, Registry};
+use crate::segments::lock_with_room;
+use crate::slots::{Handle, HandleKind, Slots};
+use crate::{Lock, Session, SessionHandle};
+
+/// The support driver.
+pub struct Driver<H: Host> {
+    host: H,
+    cookie: u32,
+    gip: Arc<Gip<H>>,
+    /// `None` for a session that is just being opened.
+    sessions: Lock<H::SpinLock, Slots<Option<Arc<Session<H>>>>>,
+    objects: Lock<H::SpinLock, Registry<H>>,
+    images: Lock<H::Mutex, ImageTable<H>>,
+    /// The handles that modules know themselves by.
+    modules: Lock<H::SpinLock, Slots<()>>,
+}
+
+impl<H: Host> Driver<H> {
+    /// Starts a driver.
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY`, `VERR_TOO_MANY_CPUS`, `VERR_GENERAL_FAILURE` if the host has no random
+    /// numbers. Nothing is left.
+    ///
+    /// # Context
+    /// May sleep.
+    pub fn start(host: H) -> Result<Arc<Self>, Status> {
+        let [c0, c1, c2, c3, ..] = random_u64(&host)?.to_le_bytes();
+        let gip = Arc::try_new(Gip::new(&host)?)?;
+        Ok(Arc::try_new(Self {
+            host,
+            cookie: u32::from_le_bytes([c0, c1, c2, c3]),
+            gip,
+            sessions: Lock::new(Slots::new(HandleKind::Session)),
+            objects: Lock::new(Registry::new()),
+            images: Lock::new(ImageTable::new()),
+            modules: Lock::new(Slots::new(HandleKind::Module)),
+        })?)
+    }
+
+    /// The host.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
+    /// The session behind the name that ring-0 code gives.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_PARAMETER` if no such session is open.
+    ///
+    /// # Context
+    /// Never sleeps.
+    pub fn session(&self, handle: SessionHandle) -> Result<Arc<Session<H>>, Status> {
+        let sessions = self.sessions.lock();
+        let session = sessions.get(handle.into()).and_then(Option::clone);
+        session.ok_or(Status::VERR_INVALID_PARAMETER)
+    }
+
+    /// Corresponds to `SUPR0ObjRegister`. The type is one of the header's; `Invalid` is refused.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_PARAMETER`, `VERR_NO_MEMORY`.
+    ///
+    /// # Context
+    /// May sleep.
+    pub fn object_register(
+        &self,
+        session: &Session<H>,
+        kind: SUPDRVOBJTYPE,
+        destructor: H::Destructor,
+    ) -> Result<ObjectHandle, Status> {
+        if kind == SUPDRVOBJTYPE::Invalid {
+            return Err(Status::VERR_INVALID_PARAMETER);
+        }
+        let mut registry = lock_with_room(&self.objects)?;
+        let creator = session.caller().user;
+        registry
+            .register(session.objects(), kind, creator, destructor)
+            .ok_or(Status::VERR_NO_MEMORY)
+    }
+
+    /// Corresponds to `SUPR0ObjAddRef` and `SUPR0ObjAddRefEx`.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_PARAMETER` if there never was such an object, `VERR_WRONG_ORDER` if it is dead,
+    /// `VERR_NO_MEMORY`; without blocking `VERR_TRY_AGAIN` if the session would need memory for its
+    /// first reference.
+    ///
+    /// # Context
+    /// May sleep if `blocking` allows it.
+    pub fn object_add_ref(
+        &self,
+        session: &Session<H>,
+        object: ObjectHandle,
+        blocking: Blocking,
+    ) -> Result<(), Status> {
+        match blocking {
+            Blocking::Allowed => lock_with_room(&self.objects)?.add_ref(object, session.objects()),
+            Blocking::Never => self.objects.lock().add_ref(object, session.objects()),
+        }
+    }
+
+    /// Corresponds to `SUPR0ObjRelease`. Returns `VINF_OBJECT_DESTROYED` if it was the last reference.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_PARAMETER` if the object is not alive or the session has no reference to it.
+    ///
+    /// # Context
+    /// Runs the destructor of an object that dies, with no lock held.
+    pub fn object_release(
+        &self,
+        session: &Session<H>,
+        object: ObjectHandle,
+    ) -> Result<Status, Status> {
+        let released = self.objects.lock().release(object, session.objects())?;
+        Ok(released.finish())
+    }
+
+    /// Corresponds to `SUPR0ObjVerifyAccess`: the creator's user may, and root.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_PARAMETER` if the object is not alive, `VERR_PERMISSION_DENIED`.
+    ///
+    /// # Context
+    /// Never sleeps.
+    pub fn object_verify_access(
+        &self,
+        session: &Session<H>,
+        object: ObjectHandle,
+    ) -> Result<(), Status> {
+        self.objects.lock().verify_access(object, session.caller().user)
+    }
+
+    /// The Global Information Page, as ring 0 sees it. Corresponds to `SUPGetGIP`.
+    pub fn gip_page(&self) -> &SUPGLOBALINFOPAGE {
+        self.gip.memory().page()
+    }
+
+    /// Counts what all sessions own together.
+    ///
+    /// # Context
+    /// May sleep.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts {
+            sessions: 0,
+            objects: self.objects.lock().count() as u64,
+            handles: 0,
+            memory_blocks: 0,
+            memory_pages: 0,
+            image_references: self.images.lock().references(),
+        };
+        // One session at a time and by handle: their own locks are not taken under this one.
+        let mut after = None;
+        while let Some((handle, session)) = self.session_after(after) {
+            let of_session = self.session_counts(&session);
+            counts.sessions = counts.sessions.saturating_add(1);
+            counts.handles = counts.handles.saturating_add(of_session.handles);
+            counts.memory_blocks = counts.memory_blocks.saturating_add(of_session.memory_blocks);
+            counts.memory_pages = counts.memory_pages.saturating_add(of_session.memory_pages);
+            after = Some(handle);
+        }
+        counts
+    }
+
+    /// The next open session in the order of their slots.
+    fn session_after(&self, after: Option<Handle>) -> Option<(Handle, Arc<Session<H>>)> {
+        let sessions = self.sessions.lock();
+        sessions.iter_after(after).find_map(|(handle, session)| Some((handle, session.clone()?)))
+    }
+
+    pub(crate) fn cookie(&self) -> u32 {
+        self.cookie
+    }
+
+    pub(crate) fn gip(&self) -> &Arc<Gip<H>> {
+        &self.gip
+    }
+
+    pub(crate) fn sessions(&self) -> &Lock<H::SpinLock, Slots<Option<Arc<Session<H>>>>> {
+        &self.sessions
+    }
+
+    pub(crate) fn objects(&self) -> &Lock<H::SpinLock, Registry<H>> {
+        &self.objects
+    }
+
+    pub(crate) fn images(&self) -> &Lock<H::Mutex, ImageTable<H>> {
+        &self.images
+    }
+
+    pub(crate) fn modules(&self) -> &Lock<H::SpinLock, Slots<()>> {
+        &self.modules
+    }
+}
+
+impl From<SessionHandle> for Handle {
+    fn from(session: SessionHandle) -> Self {
+        let SessionHandle(pointer) = session;
+        Handle::from_raw(R0Ptr::get(pointer))
+    }
+}
+
+impl<H: Host> core::fmt::Debug for Driver<H> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Driver").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}

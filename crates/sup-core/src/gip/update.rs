@@ -1,0 +1,250 @@
+//! The writer of the page: from clock and counter to a line that readers can follow.
+//!
+//! An [`Updater`] keeps a [`Line`]: nanoseconds as a function of the time stamp counter. At each tick
+//! it compares the line with the clock and starts a new line:
+//!
+//! * **at the old line's own value**, so that time never jumps back; forward it jumps only if it is
+//!   more than [`STEP`] behind, as after a stop of the whole machine;
+//! * **with the counter's true rate**, measured over several seconds, so that the jitter of a single
+//!   tick does not matter, **bent a little** so that the difference to the clock is gone after
+//!   [`SLEW_TICKS`] ticks.
+//!
+//! The header's reader multiplies the counter's difference by `u32UpdateIntervalNS` and divides by
+//! `u32UpdateIntervalTSC`; the first is a constant, so the slope is expressed in the second. Integers
+//! only: ring 0 has no floating point.
+//!
+//! Invariant: a new line starts at or above every value that the old one gives for an earlier counter.
+
+use core::sync::atomic::{Ordering, fence};
+
+use sup_abi::{GIP_HISTORY_ENTRIES, Nanoseconds, SUPGIPCPU};
+
+/// A line is this far behind the clock: it is not bent but broken. Larger than any scheduling delay
+/// could make the error of a running line, smaller than a suspension.
+pub const STEP: u64 = 1_000_000;
+/// Ticks in which a difference to the clock is worked off.
+pub const SLEW_TICKS: i64 = 8;
+/// The counter may run this long without a tick before a line is given up, in counter ticks.
+pub const MAX_COUNTER_GAP: u64 = 1 << 36;
+/// A rate is measured over at least this time before it replaces the host's first guess.
+const MIN_BASELINE: u64 = 50_000_000;
+/// A baseline is moved on after this time, so that a rate is measured over one to two of them.
+const BASELINE: u64 = 4_000_000_000;
+/// Fraction bits of [`Updater::rate`].
+const RATE_BITS: u32 = 16;
+
+/// Nanoseconds as a function of the time stamp counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// Nanoseconds at `tsc`. Corresponds to `u64NanoTS`.
+    pub nanos: u64,
+    /// Where the line starts. Corresponds to `u64TSC`.
+    pub tsc: u64,
+    /// Counter ticks in `interval_ns`. Corresponds to `u32UpdateIntervalTSC`.
+    pub interval_tsc: u32,
+    /// Corresponds to `u32UpdateIntervalNS`.
+    pub interval_ns: u32,
+}
+
+impl Line {
+    /// The line's value at `tsc`; `None` if the counter went back or too far for the line to be true.
+    #[inline]
+    pub const fn at(&self, tsc: u64) -> Option<u64> {
+        let gone = tsc.wrapping_sub(self.tsc);
+        if gone > MAX_COUNTER_GAP || self.interval_tsc == 0 {
+            return None;
+        }
+        // 36 and 24 bits: the product fits.
+        match gone.wrapping_mul(self.interval_ns as u64).checked_div(self.interval_tsc as u64) {
+            Some(nanos) => Some(self.nanos.wrapping_add(nanos)),
+            None => None,
+        }
+    }
+}
+
+/// Clock and counter at one instant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sample {
+    now: u64,
+    tsc: u64,
+}
+
+/// The writer's memory for one entry.
+#[derive(Debug)]
+pub struct Updater {
+    line: Line,
+    /// Counter ticks in an interval, with [`RATE_BITS`] fraction bits.
+    rate: u64,
+    last: Option<Sample>,
+    /// The rate is measured from here; `next_baseline` takes its place in time.
+    baseline: Option<Sample>,
+    next_baseline: Option<Sample>,
+    /// What went wrong so far. Corresponds to `cErrors`.
+    errors: u32,
+}
+
+/// What a tick did, for the entry's fields that only describe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tick {
+    /// The line from now on.
+    pub line: Line,
+    /// Counter frequency in Hz.
+    pub hz: u64,
+    /// Counter ticks since the last tick, if there was one in this run.
+    pub counter_step: u32,
+    /// Nanoseconds since the last tick, if there was one in this run.
+    pub clock_step: u32,
+    /// Whether the line had to be given up.
+    pub is_error: bool,
+}
+
+impl Updater {
+    /// A writer that believes the counter to run at `hz` until it has measured.
+    pub fn new(interval: Nanoseconds, hz: u64) -> Self {
+        let interval_ns = u32::try_from(interval.get()).unwrap_or(u32::MAX).max(1);
+        let per_interval = mul_div(hz, u64::from(interval_ns), 1_000_000_000);
+        let rate = per_interval.clamp(1, u64::from(u32::MAX)) << RATE_BITS;
+        let interval_tsc = u32::try_from(rate >> RATE_BITS).unwrap_or(u32::MAX);
+        Self {
+            line: Line { nanos: 0, tsc: 0, interval_tsc, interval_ns },
+            rate,
+            last: None,
+            baseline: None,
+            next_baseline: None,
+            errors: 0,
+        }
+    }
+
+    /// The line that readers follow now.
+    pub fn line(&self) -> Line {
+        self.line
+    }
+
+    /// Forgets the last tick: the timer was stopped. The measured rate stays.
+    pub fn restart(&mut self) {
+        self.last = None;
+        self.baseline = None;
+        self.next_baseline = None;
+    }
+
+    /// Starts a new line at the current clock and counter.
+    pub fn tick(&mut self, now: Nanoseconds, tsc: u64) -> Tick {
+        let sample = Sample { now: now.get(), tsc };
+        let (clock_step, counter_step) = match self.last {
+            Some(last) => (sample.now.saturating_sub(last.now), tsc.wrapping_sub(last.tsc)),
+            None => (0, 0),
+        };
+        let expected = self.last.and_then(|_| self.line.at(tsc));
+        let is_error = self.last.is_some() && (expected.is_none() || clock_step == 0);
+        if is_error {
+            self.errors = self.errors.wrapping_add(1);
+            self.restart();
+        } else {
+            self.measure(sample);
+        }
+        self.last = Some(sample);
+
+        let start = match expected {
+            Some(expected) if sample.now.saturating_sub(expected) <= STEP => expected,
+            // The first line of a run, or one that fell behind. It never starts below what the line
+            // before it has reached.
+            _ => sample.now.max(expected.unwrap_or(0)),
+        };
+        let interval_tsc = self.bent_rate(sample.now.wrapping_sub(start).cast_signed());
+        self.line = Line { nanos: start, tsc, interval_tsc, ..self.line };
+        Tick {
+            line: self.line,
+            hz: mul_div(self.rate, 1_000_000_000, u64::from(self.line.interval_ns)) >> RATE_BITS,
+            counter_step: u32::try_from(counter_step).unwrap_or(u32::MAX),
+            clock_step: u32::try_from(clock_step).unwrap_or(u32::MAX),
+            is_error,
+        }
+    }
+
+    /// Measures the rate from the baseline on.
+    fn measure(&mut self, sample: Sample) {
+        let (Some(baseline), Some(next)) = (self.baseline, self.next_baseline) else {
+            self.baseline = Some(sample);
+            self.next_baseline = Some(sample);
+            return;
+        };
+        let elapsed = sample.now.saturating_sub(baseline.now);
+        let ticks = sample.tsc.wrapping_sub(baseline.tsc);
+        if elapsed >= MIN_BASELINE && ticks <= MAX_COUNTER_GAP {
+            let interval = u64::from(self.line.interval_ns) << RATE_BITS;
+            let rate = mul_div(ticks, interval, elapsed);
+            self.rate = rate.clamp(1 << RATE_BITS, u64::from(u32::MAX) << RATE_BITS);
+        }
+        if sample.now.saturating_sub(next.now) >= BASELINE {
+            self.baseline = Some(next);
+            self.next_baseline = Some(sample);
+        }
+    }
+
+    /// Counter ticks an interval on a line that gains `behind` nanoseconds in [`SLEW_TICKS`] intervals.
+    fn bent_rate(&self, behind: i64) -> u32 {
+        let interval = i64::from(self.line.interval_ns);
+        // A line ahead of the clock may be slowed down to a half, one behind sped up by 1/64.
+        let gain = (behind / SLEW_TICKS).clamp(-interval / 2, interval / 64);
+        let bent = u64::try_from(interval.saturating_add(gain)).unwrap_or(1).max(1);
+        let rate = mul_div(self.rate, u64::from(self.line.interval_ns), bent) >> RATE_BITS;
+        u32::try_from(rate).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+/// Updates an entry of the page as one transaction. `sample` takes clock and counter.
+pub fn publish(
+    entry: &SUPGIPCPU,
+    updater: &mut Updater,
+    sample: impl FnOnce() -> (Nanoseconds, u64),
+) {
+    let relaxed = Ordering::Relaxed;
+    let id = entry.u32TransactionId.load(relaxed) & !1;
+    entry.u32TransactionId.store(id.wrapping_add(1), relaxed);
+    // SeqCst: the odd number is visible before the counter is read; pairs with the order of loads in
+    // `read::consistent`. It also keeps the stores below behind it.
+    fence(Ordering::SeqCst);
+    let (now, tsc) = sample();
+    let tick = updater.tick(now, tsc);
+    entry.u64NanoTS.store(tick.line.nanos, relaxed);
+    entry.u64TSC.store(tick.line.tsc, relaxed);
+    entry.u32UpdateIntervalTSC.store(tick.line.interval_tsc, relaxed);
+    entry.u64CpuHz.store(tick.hz, relaxed);
+    entry.u32PrevUpdateIntervalNS.store(tick.clock_step, relaxed);
+    if tick.is_error {
+        entry.cErrors.fetch_add(1, relaxed);
+    }
+    let head = entry.iTSCHistoryHead.load(relaxed).wrapping_add(1) as usize % GIP_HISTORY_ENTRIES;
+    entry.iTSCHistoryHead.store(head as u32, relaxed);
+    if let Some(slot) = entry.au32TSCHistory.get(head) {
+        slot.store(tick.counter_step, relaxed);
+    }
+    // Release: pairs with the acquire of the number in `read::consistent`.
+    entry.u32TransactionId.store(id.wrapping_add(2), Ordering::Release);
+}
+
+/// `a * b / c`, rounded down; all ones if that does not fit or `c` is zero.
+///
+/// The product takes 128 bits. The kernel has no 128-bit division, so it is done here, bit by bit,
+/// a few times a tick.
+fn mul_div(a: u64, b: u64, c: u64) -> u64 {
+    let product = u128::from(a).wrapping_mul(u128::from(b));
+    let (mut high, low) = ((product >> 64) as u64, product as u64);
+    if high >= c {
+        return u64::MAX;
+    }
+    let mut quotient = 0_u64;
+    for bit in (0..u64::BITS).rev() {
+        let carry = high >> 63;
+        high = high << 1 | low >> bit & 1;
+        quotient <<= 1;
+        if carry != 0 || high >= c {
+            high = high.wrapping_sub(c);
+            quotient |= 1;
+        }
+    }
+    quotient
+}
+
+#[cfg(test)]
+mod tests;

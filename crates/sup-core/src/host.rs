@@ -1,0 +1,390 @@
+//! [`Host`]: everything that the driver needs from an operating system.
+//!
+//! A backend implements this trait once. Everything that only unsafe code can do (mapping memory,
+//! calling into a module, reading a register) is behind it, with a safe signature: the types that a
+//! host returns ([`Memory`], [`Image`], [`Destructor`], ...) are the proof that the thing exists, and
+//! dropping one gives it back.
+//!
+//! Contexts: a method may sleep unless its documentation says "never sleeps".
+
+use core::fmt;
+use core::sync::atomic::AtomicU64;
+
+use lock_api::RawMutex;
+use sup_abi::request::SessionId;
+use sup_abi::{
+    GroupId, Nanoseconds, Pages, PhysAddr, ProcessId, R0Ptr, R3Ptr, SUPGIPCPU, SUPGIPMODE,
+    SUPGLOBALINFOPAGE, Status, UserId,
+};
+
+use crate::gip::GipTicker;
+use crate::{Deadline, LoadError, ObjectHandle, SessionHandle};
+
+/// An operating system, as far as the driver needs one.
+pub trait Host: Sized + Send + Sync + 'static {
+    /// A lock for a few instructions. Whoever holds one never sleeps.
+    type SpinLock: RawMutex + Send + Sync + 'static;
+    /// A lock that may be held across a sleep.
+    type Mutex: RawMutex + Send + Sync + 'static;
+    /// Where threads wait for a semaphore or for a module to come to rest.
+    type WaitQueue: WaitQueue;
+    /// A page of words that a session's process shares with the driver.
+    type WordPage: WordPage;
+    /// A block of pages with its mappings.
+    type Memory: Memory;
+    /// A module image mapped for execution.
+    type Image: Image;
+    /// The function that a module wants called when an object dies.
+    type Destructor: Destructor;
+    /// The memory of the Global Information Page.
+    type Gip: GipMemory;
+
+    /// The monotonic clock: not changed by setting the time, stopped in suspend. Never sleeps.
+    fn now(&self) -> Nanoseconds;
+
+    /// The time stamp counter of the current processor. Never sleeps.
+    fn tsc(&self) -> u64;
+
+    /// The clock and the counter at one instant, as exactly as the host can take them together.
+    /// Never sleeps.
+    fn now_and_tsc(&self) -> (Nanoseconds, u64);
+
+    /// Frequency of the time stamp counter in Hz, as well as it is known when the driver starts.
+    fn tsc_hz(&self) -> u64;
+
+    /// The true resolution of a deadline in nanoseconds.
+    fn wait_resolution_ns(&self) -> u32;
+
+    /// Who the current thread acts for.
+    fn caller(&self) -> Caller;
+
+    /// Fills `bytes` with unpredictable values.
+    ///
+    /// # Errors
+    /// `VERR_GENERAL_FAILURE` if the host has none to give.
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), Status>;
+
+    /// Writes one line to the host's log. Never sleeps.
+    fn log(&self, level: LogLevel, line: fmt::Arguments<'_>);
+
+    /// A zeroed page of words.
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY`.
+    fn word_page(&self) -> Result<Self::WordPage, Status>;
+
+    /// Allocates zeroed, locked pages and maps them as asked, into the calling process where ring 3
+    /// gets a mapping.
+    ///
+    /// # Errors
+    /// What the host ran out of; the caller replaces it by the status of the service. Nothing is left.
+    fn allocate(&self, request: Allocation) -> Result<Self::Memory, Status>;
+
+    /// Checks and maps the image of a module, resolving its imports against the driver's exports.
+    /// Nothing of the module runs.
+    ///
+    /// # Errors
+    /// The specification's status and a sentence. Nothing is left.
+    fn load_image(&self, name: &str, file: &[u8]) -> Result<Self::Image, LoadError>;
+
+    /// Number of functions that modules can import.
+    fn export_count(&self) -> u32;
+
+    /// Allocates the zeroed memory of the Global Information Page for `cpus` processors.
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY`.
+    fn gip_memory(&self, cpus: u16) -> Result<Self::Gip, Status>;
+
+    /// Starts to call `ticker` every `interval`: on whatever processor, or on every online processor
+    /// if it [is per processor](GipTicker::is_per_cpu). The first calls come at once.
+    ///
+    /// # Errors
+    /// What kept the timer from starting.
+    fn start_gip_timer(&self, ticker: GipTicker<Self>, interval: Nanoseconds)
+    -> Result<(), Status>;
+
+    /// Stops the calls and returns when none is running. Does nothing if there is no timer.
+    fn stop_gip_timer(&self);
+
+    /// The mode that an administrator ordered for the Global Information Page, if any.
+    fn gip_mode_override(&self) -> Option<SUPGIPMODE>;
+
+    /// The processors of the machine.
+    fn cpus(&self) -> CpuSummary;
+
+    /// Calls `visit` on each processor in turn that is online, as far as the host can.
+    fn on_each_cpu(&self, visit: &mut dyn FnMut(CpuIdentity));
+
+    /// The processor that the caller runs on. It may have changed when this returns. Never sleeps.
+    fn current_cpu(&self) -> CpuIdentity;
+
+    /// The registers that decide the paging mode, or what stands in for them.
+    fn control_registers(&self) -> ControlRegisters;
+
+    /// `CPUID` on the current processor: EAX, EBX, ECX, EDX. Never sleeps.
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4];
+
+    /// A model specific register of the current processor, if the host can read it.
+    fn read_msr(&self, register: u32) -> Option<u64>;
+}
+
+/// How a line of log concerns its reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Something failed that should not have.
+    Error,
+    /// Something is odd, and the driver goes on.
+    Warning,
+    /// What a module or the driver has to say.
+    Info,
+    /// For those who develop the driver.
+    Debug,
+}
+
+/// Who asks: taken once when a session is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// The real user.
+    pub user: UserId,
+    /// The real group.
+    pub group: GroupId,
+    /// The process.
+    pub process: ProcessId,
+}
+
+/// A queue of waiting threads. It holds no state of its own beyond who waits: the condition is the
+/// caller's, and is evaluated again whenever somebody was woken.
+pub trait WaitQueue: Send + Sync + Default + 'static {
+    /// Blocks until `ready` gives a value.
+    ///
+    /// `ready` is called first, and after every wake-up, and once more before the wait gives up. A
+    /// wake-up that comes after the condition changed is never lost: the thread is in the queue
+    /// before `ready` is called.
+    ///
+    /// # Errors
+    /// [`WaitEnd`], and `ready` had nothing to give.
+    fn wait<R>(&self, wait: Wait, ready: impl FnMut() -> Option<R>) -> Result<R, WaitEnd>;
+
+    /// Lets one waiting thread evaluate its condition. Never sleeps.
+    fn wake_one(&self);
+
+    /// Lets every waiting thread evaluate its condition. Never sleeps.
+    fn wake_all(&self);
+}
+
+/// How long a wait may take, and what may end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait {
+    /// When it gives up.
+    pub deadline: Deadline,
+    /// Whether a signal to the thread ends it.
+    pub interruption: Interruption,
+}
+
+/// Whether a signal to the thread ends its wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interruption {
+    /// It does.
+    Allowed,
+    /// The wait goes on.
+    Ignored,
+}
+
+/// Why a wait ended without what it waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitEnd {
+    /// The deadline is over.
+    TimedOut,
+    /// A signal came in.
+    Interrupted,
+}
+
+impl From<WaitEnd> for Status {
+    fn from(end: WaitEnd) -> Self {
+        match end {
+            WaitEnd::TimedOut => Status::VERR_TIMEOUT,
+            WaitEnd::Interrupted => Status::VERR_INTERRUPTED,
+        }
+    }
+}
+
+/// Words in a [`WordPage`].
+pub const WORDS_PER_PAGE: usize = 512;
+
+/// A page of words that a session's process shares with the driver. Clones are the same page.
+///
+/// The process may write anything there at any time.
+pub trait WordPage: Clone + Send + Sync + 'static {
+    /// The words.
+    fn words(&self) -> &[AtomicU64; WORDS_PER_PAGE];
+}
+
+/// What [`Host::allocate`] shall give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allocation {
+    /// How many pages.
+    pub pages: Pages,
+    /// Where in physical memory.
+    pub placement: Placement,
+    /// Who sees them.
+    pub views: Views,
+}
+
+/// Where pages have to lie in physical memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// Anywhere.
+    Anywhere,
+    /// Below 4 GiB.
+    Below4GiB,
+    /// Below 4 GiB, in one run.
+    ContiguousBelow4GiB,
+}
+
+/// Which mappings a block gets. Each is readable and writable, and never executable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Views {
+    /// In the calling process.
+    User,
+    /// In the calling process and in ring 0.
+    UserAndKernel,
+}
+
+/// A block of pages with its mappings. Dropping it unmaps ring 3, then ring 0, then frees the pages.
+pub trait Memory: Send + Sync + 'static {
+    /// Number of pages.
+    fn pages(&self) -> Pages;
+    /// The mapping in the process that allocated the block.
+    fn user_address(&self) -> R3Ptr;
+    /// The mapping in ring 0, NIL if there is none.
+    fn kernel_address(&self) -> R0Ptr;
+    /// Physical address of page `page`; NIL if there is no such page.
+    fn physical_address(&self, page: u32) -> PhysAddr;
+    /// Whose numbers the physical addresses are.
+    fn address_source(&self) -> AddressSource;
+}
+
+/// Whose numbers physical addresses are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressSource {
+    /// The machine's.
+    Machine,
+    /// The driver's own: unique, stable, and within the limits that the service promises.
+    Synthetic,
+}
+
+/// A place in a module image where execution may enter: made by an [`Image`] for itself only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryPoint(pub R0Ptr);
+
+/// A module image mapped for execution, relocated and bound. Dropping it unmaps it.
+///
+/// The driver never drops an image while one of the calls below runs.
+pub trait Image: Send + Sync + 'static {
+    /// Where it starts.
+    fn base(&self) -> R0Ptr;
+    /// How many bytes it takes.
+    fn bytes(&self) -> usize;
+    /// The address of an exported symbol.
+    fn symbol(&self, name: &str) -> Option<R0Ptr>;
+    /// An exported function, if it lies in an executable part of the image.
+    fn entry_point(&self, name: &str) -> Option<EntryPoint>;
+    /// Calls `int entry(void *hMod)`.
+    fn call_init(&self, entry: EntryPoint, module: R0Ptr) -> Status;
+    /// Calls `void entry(void *hMod)`.
+    fn call_term(&self, entry: EntryPoint, module: R0Ptr);
+    /// Calls `int entry(PSUPDRVSESSION, uint32_t uOperation, uint64_t u64Arg, PSUPR0SERVICEREQHDR)`.
+    fn call_service(&self, entry: EntryPoint, call: ServiceCall<'_>) -> Status;
+}
+
+/// One call of a service.
+#[derive(Debug)]
+pub struct ServiceCall<'a> {
+    /// On whose behalf.
+    pub session: SessionHandle,
+    /// The operation, for the service to interpret.
+    pub operation: u32,
+    /// The argument, for the service to interpret.
+    pub argument: u64,
+    /// The request packet, aligned to 8 bytes, changed in place; starts with its checked header.
+    pub packet: Option<&'a mut [u8]>,
+}
+
+/// The function that a module wants called when an object of its own dies.
+pub trait Destructor: Send + 'static {
+    /// Where it is, to find out whether it lies in an image that shall be unloaded.
+    fn address(&self) -> R0Ptr;
+    /// Calls it, once.
+    fn run(self, object: ObjectHandle);
+}
+
+/// The memory of the Global Information Page.
+pub trait GipMemory: Send + Sync + 'static {
+    /// A read-only mapping in a process; dropping it unmaps.
+    type View: GipView;
+    /// The head of the page.
+    fn page(&self) -> &SUPGLOBALINFOPAGE;
+    /// The entries of the processors.
+    fn cpus(&self) -> &[SUPGIPCPU];
+    /// Physical address of the page.
+    fn physical_address(&self) -> PhysAddr;
+    /// Whose number that is.
+    fn address_source(&self) -> AddressSource;
+    /// Maps it read-only into the calling process.
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY` or `VERR_MAP_FAILED`.
+    fn map(&self) -> Result<Self::View, Status>;
+}
+
+/// A read-only mapping of the Global Information Page.
+pub trait GipView: Send + 'static {
+    /// Where it is.
+    fn address(&self) -> R3Ptr;
+}
+
+/// The processors of the machine, as counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuSummary {
+    /// The highest set index that a processor may ever have, plus one.
+    pub table_size: u16,
+    /// Processors that run.
+    pub online: u16,
+    /// Processors that are there.
+    pub present: u16,
+    /// Processors that may ever be there.
+    pub possible: u16,
+}
+
+/// One processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CpuIdentity {
+    /// Its number in the host, which is also its index in processor sets.
+    pub index: u16,
+    /// Its APIC id.
+    pub apic: u32,
+}
+
+/// The registers that decide the paging mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ControlRegisters {
+    /// CR0.
+    pub cr0: u64,
+    /// CR4.
+    pub cr4: u64,
+    /// The EFER MSR.
+    pub efer: u64,
+}
+
+/// A name that is neither guessable nor zero, for sessions and cookies.
+pub(crate) fn random_u64(host: &impl Host) -> Result<u64, Status> {
+    let mut bytes = [0; 8];
+    host.fill_random(&mut bytes)?;
+    Ok(u64::from_le_bytes(bytes).max(1))
+}
+
+/// [`random_u64`] as the name of a session.
+pub(crate) fn random_session_id(host: &impl Host) -> Result<SessionId, Status> {
+    random_u64(host).map(SessionId)
+}

@@ -1,0 +1,279 @@
+//! Ring-0 module images: loaded once, shared by sessions, called through their services.
+//!
+//! [`table`] keeps who loaded what; [`LoadedImage`] is one image with what runs in it. A module's own
+//! code (its `ModuleInit`, `ModuleTerm`, services and destructors) runs with no lock held. A thread
+//! that wants a name that is just coming or going waits until it has come to rest.
+//!
+//! ```text
+//! (no entry) ── load ──▶ Busy ── ModuleInit succeeded ──▶ Live ── last reference ──▶ Busy ──▶ (no entry)
+//!                          └───── any failure ──▶ (no entry)
+//! ```
+//! Identity is the name and the SHA-256 of the file: other bits under a loaded name are refused.
+//!
+//! Invariant: an image is unmapped when no session refers to it and no call runs in it; entry points
+//! are visible only while it is `Live`.
+
+use core::fmt::Write;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use arrayvec::ArrayString;
+use sha2::{Digest, Sha256};
+use sup_abi::request::MESSAGE_BYTES;
+use sup_abi::{IMAGE_NAME_CHARS_MAX, R0Ptr, Status};
+use sup_alloc::Arc;
+
+use crate::Deadline;
+use crate::host::{EntryPoint, Host, Image, Interruption, ServiceCall, Wait, WaitQueue};
+
+pub(crate) mod table;
+
+/// A sentence of bounded length. What does not fit is cut off at a word of the format.
+pub type Message = ArrayString<{ MESSAGE_BYTES - 1 }>;
+
+/// Why a module was not loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadError {
+    /// The status of the request.
+    pub status: Status,
+    /// The cause, as a sentence without its final stop; may be empty.
+    pub message: Message,
+}
+
+impl LoadError {
+    /// An error with a sentence.
+    pub fn new(status: Status, sentence: core::fmt::Arguments<'_>) -> Self {
+        let mut message = Message::new();
+        // A sentence that is too long is cut.
+        let _ = message.write_fmt(sentence);
+        Self { status, message }
+    }
+}
+
+impl From<Status> for LoadError {
+    fn from(status: Status) -> Self {
+        Self { status, message: Message::new() }
+    }
+}
+
+impl From<sup_alloc::OutOfMemory> for LoadError {
+    fn from(error: sup_alloc::OutOfMemory) -> Self {
+        Status::from(error).into()
+    }
+}
+
+/// The SHA-256 of an image file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ContentHash([u8; 32]);
+
+impl ContentHash {
+    pub(crate) fn of(file: &[u8]) -> Self {
+        Self(Sha256::digest(file).into())
+    }
+}
+
+impl core::fmt::Display for ContentHash {
+    /// The first eight bytes: enough to tell two files apart for a person.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.0.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// The name of a module.
+pub(crate) type ModuleName = ArrayString<IMAGE_NAME_CHARS_MAX>;
+
+/// The module that holds the entry points of a hypervisor; it cannot be a service.
+const VMM_MODULE: &str = "VMMR0.r0";
+
+/// Checks a module's name.
+///
+/// # Errors
+/// `VERR_INVALID_PARAMETER`: empty or with a character that names do not have;
+/// `VERR_FILENAME_TOO_LONG`.
+pub(crate) fn checked_name(name: &str) -> Result<ModuleName, LoadError> {
+    const FORBIDDEN: &str = ";:()[]{}/\\|&*%#@!~`\"'";
+    if name.is_empty() {
+        return Err(LoadError::new(
+            Status::VERR_INVALID_PARAMETER,
+            format_args!("the name of the module is empty"),
+        ));
+    }
+    if let Some(bad) = name.chars().find(|c| FORBIDDEN.contains(*c) || c.is_control()) {
+        return Err(LoadError::new(
+            Status::VERR_INVALID_PARAMETER,
+            format_args!("the name of a module cannot contain {bad:?}"),
+        ));
+    }
+    ModuleName::from(name).map_err(|_| {
+        LoadError::new(
+            Status::VERR_FILENAME_TOO_LONG,
+            format_args!(
+                "the name of a module has at most {IMAGE_NAME_CHARS_MAX} bytes, this has {}",
+                name.len()
+            ),
+        )
+    })
+}
+
+/// Lets threads wait until a name in the table has come to rest.
+pub(crate) struct Rest<H: Host> {
+    queue: H::WaitQueue,
+    is_busy: AtomicBool,
+}
+
+impl<H: Host> Rest<H> {
+    fn busy() -> Self {
+        Self { queue: H::WaitQueue::default(), is_busy: AtomicBool::new(true) }
+    }
+
+    fn set(&self, is_busy: bool) {
+        // Release: pairs with the acquire in `wait`.
+        self.is_busy.store(is_busy, Ordering::Release);
+        if !is_busy {
+            self.queue.wake_all();
+        }
+    }
+
+    fn wait(&self) -> Result<(), Status> {
+        let wait = Wait { deadline: Deadline::Never, interruption: Interruption::Allowed };
+        // Acquire: pairs with the release in `set`.
+        let at_rest = || (!self.is_busy.load(Ordering::Acquire)).then_some(());
+        self.queue.wait(wait, at_rest).map_err(Status::from)
+    }
+}
+
+/// A module image, as long as anybody refers to it or runs in it.
+pub(crate) struct LoadedImage<H: Host> {
+    name: ModuleName,
+    hash: ContentHash,
+    image: H::Image,
+    term: Option<EntryPoint>,
+    /// Address of the service request handler, 0 while there is none.
+    handler: AtomicU64,
+    /// What the module knows itself by.
+    module: R0Ptr,
+    /// Calls that run in the image.
+    running: AtomicU64,
+    /// Set when the image waits for `running` to become zero.
+    is_draining: AtomicBool,
+    drained: H::WaitQueue,
+}
+
+impl<H: Host> LoadedImage<H> {
+    pub(crate) fn new(name: ModuleName, hash: ContentHash, image: H::Image, module: R0Ptr) -> Self {
+        let term = image.entry_point("ModuleTerm");
+        Self {
+            name,
+            hash,
+            image,
+            term,
+            handler: AtomicU64::new(0),
+            module,
+            running: AtomicU64::new(0),
+            is_draining: AtomicBool::new(false),
+            drained: H::WaitQueue::default(),
+        }
+    }
+
+    pub(crate) fn image(&self) -> &H::Image {
+        &self.image
+    }
+
+    /// Makes the image a service, or finds that it is one with this handler already.
+    ///
+    /// # Errors
+    /// `VERR_INTERNAL_ERROR` for the hypervisor's module, `VERR_SYMBOL_NOT_FOUND` if there is no such
+    /// function, `VERR_INVALID_PARAMETER` if the service has another handler.
+    fn set_handler(&self, handler: &str) -> Result<(), LoadError> {
+        if handler.is_empty() {
+            return Ok(());
+        }
+        if self.name.as_str() == VMM_MODULE {
+            return Err(LoadError::new(
+                Status::VERR_INTERNAL_ERROR,
+                format_args!("{VMM_MODULE} cannot be a service module"),
+            ));
+        }
+        let Some(EntryPoint(entry)) = self.image.entry_point(handler) else {
+            return Err(LoadError::new(
+                Status::VERR_SYMBOL_NOT_FOUND,
+                format_args!("the module exports no function '{handler}' to handle requests"),
+            ));
+        };
+        // AcqRel: pairs with the acquire in `handler`; the image was written before.
+        match self.handler.compare_exchange(0, entry.get(), Ordering::AcqRel, Ordering::Acquire) {
+            Err(other) if other != entry.get() => Err(LoadError::new(
+                Status::VERR_INVALID_PARAMETER,
+                format_args!("the module handles requests with another function than '{handler}'"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn handler(&self) -> Option<EntryPoint> {
+        // Acquire: pairs with the release in `set_handler`.
+        match self.handler.load(Ordering::Acquire) {
+            0 => None,
+            address => Some(EntryPoint(R0Ptr::new(address))),
+        }
+    }
+
+    /// Calls `ModuleInit`, if there is one.
+    fn initialise(&self) -> Result<(), LoadError> {
+        let Some(init) = self.image.entry_point("ModuleInit") else { return Ok(()) };
+        let status = self.image.call_init(init, self.module);
+        if status.is_failure() {
+            return Err(LoadError::new(status, format_args!("ModuleInit returned {status}")));
+        }
+        Ok(())
+    }
+
+    /// Waits until no call runs in the image; none can begin any more.
+    fn drain(&self) {
+        // SeqCst: pairs with the two operations in `Call::drop`. Either this thread sees that nothing
+        // runs, or the last call sees that somebody waits.
+        self.is_draining.store(true, Ordering::SeqCst);
+        let wait = Wait { deadline: Deadline::Never, interruption: Interruption::Ignored };
+        let is_idle = || (self.running.load(Ordering::SeqCst) == 0).then_some(());
+        // An uninterruptible wait without a deadline ends only with what it waits for.
+        let _ = self.drained.wait(wait, is_idle);
+    }
+
+    /// Calls `ModuleTerm`, if there is one.
+    fn terminate(&self) {
+        if let Some(term) = self.term {
+            self.image.call_term(term, self.module);
+        }
+    }
+}
+
+/// A call that runs in an image, and keeps it mapped.
+pub(crate) struct Call<H: Host> {
+    loaded: Arc<LoadedImage<H>>,
+    handler: EntryPoint,
+}
+
+impl<H: Host> Call<H> {
+    /// Announces a call of the image's service. The caller holds the lock of the session's list, from
+    /// which the image is removed before it is drained.
+    pub(crate) fn begin(loaded: &Arc<LoadedImage<H>>) -> Option<Self> {
+        let handler = loaded.handler()?;
+        // Relaxed: the list's lock orders it before `drain`.
+        loaded.running.fetch_add(1, Ordering::Relaxed);
+        Some(Self { loaded: loaded.clone(), handler })
+    }
+
+    /// Calls the service.
+    pub(crate) fn run(&self, call: ServiceCall<'_>) -> Status {
+        self.loaded.image.call_service(self.handler, call)
+    }
+}
+
+impl<H: Host> Drop for Call<H> {
+    fn drop(&mut self) {
+        // SeqCst: see `LoadedImage::drain`.
+        let was_last = self.loaded.running.fetch_sub(1, Ordering::SeqCst) == 1;
+        if was_last && self.loaded.is_draining.load(Ordering::SeqCst) {
+            self.loaded.drained.wake_all();
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! Who loaded which image: the driver-wide table, and each session's own list.
+//!
+//! Loading and freeing are methods of the [`Driver`], because they concern the table, a session's list
+//! and the objects whose destructors lie in an image.
+//!
+//! Lock order: the table (sleeping), then a session's list (sleeping), then the object registry.
+//!
+//! Invariant: an entry's `references` is the sum of the counts in all sessions' lists.
+
+use sup_abi::{R0Ptr, Status};
+use sup_alloc::{Arc, Vec};
+
+use super::{Call, ContentHash, LoadError, LoadedImage, ModuleName, Rest, checked_name};
+use crate::host::{Host, Image, LogLevel};
+use crate::segments::lock_with_room;
+use crate::slots::Handle;
+use crate::{Driver, Session};
+
+enum State<H: Host> {
+    /// Some thread loads or unloads it.
+    Busy,
+    Live {
+        loaded: Arc<LoadedImage<H>>,
+        references: u64,
+    },
+}
+
+struct Entry<H: Host> {
+    name: ModuleName,
+    rest: Arc<Rest<H>>,
+    state: State<H>,
+}
+
+/// All images. The driver guards it with a sleeping lock.
+pub(crate) struct ImageTable<H: Host> {
+    entries: Vec<Entry<H>>,
+}
+
+/// The references of one session to one image.
+pub(crate) struct ImageUse<H: Host> {
+    loaded: Arc<LoadedImage<H>>,
+    count: u64,
+}
+
+/// A session's images, oldest first.
+pub(crate) type ImageList<H> = Vec<ImageUse<H>>;
+
+/// What a successful load tells.
+pub(crate) struct Loaded {
+    pub(crate) base: R0Ptr,
+    pub(crate) bytes: usize,
+    pub(crate) was_loaded: bool,
+}
+
+/// What to do with a name, decided under the table's lock.
+enum Plan<H: Host> {
+    Share(Loaded),
+    WaitFor(Arc<Rest<H>>),
+    Load(Arc<Rest<H>>),
+}
+
+impl<H: Host> ImageTable<H> {
+    pub(crate) const fn new() -> Self {
+        Self { entries: Vec::new() }
+    }
+
+    /// Number of references of all sessions to all images.
+    pub(crate) fn references(&self) -> u64 {
+        let of = |entry: &Entry<H>| match entry.state {
+            State::Live { references, .. } => references,
+            State::Busy => 0,
+        };
+        self.entries.iter().map(of).fold(0, u64::saturating_add)
+    }
+
+    fn find(&mut self, name: &ModuleName) -> Option<&mut Entry<H>> {
+        self.entries.iter_mut().find(|entry| entry.name == *name)
+    }
+
+    fn remove(&mut self, name: &ModuleName) {
+        self.entries.retain(|entry| entry.name != *name);
+    }
+
+    /// Decides how to load `name`; a new name is entered as busy.
+    fn plan(
+        &mut self,
+        session: &Session<H>,
+        name: &ModuleName,
+        hash: &ContentHash,
+        handler: &str,
+    ) -> Result<Plan<H>, LoadError> {
+        let Some(entry) = self.find(name) else {
+            let rest = Arc::try_new(Rest::busy())?;
+            let entry = Entry { name: *name, rest: rest.clone(), state: State::Busy };
+            self.entries.try_push(entry)?;
+            return Ok(Plan::Load(rest));
+        };
+        let State::Live { loaded, references } = &mut entry.state else {
+            return Ok(Plan::WaitFor(entry.rest.clone()));
+        };
+        if loaded.hash != *hash {
+            return Err(LoadError::new(
+                Status::VERR_ALREADY_EXISTS,
+                format_args!(
+                    "a module '{name}' with other contents is loaded (sha256 {} there, {hash} here)",
+                    loaded.hash
+                ),
+            ));
+        }
+        loaded.set_handler(handler)?;
+        add_use(&mut session.images().lock(), loaded)?;
+        *references = references.saturating_add(1);
+        Ok(Plan::Share(Loaded {
+            base: loaded.image.base(),
+            bytes: loaded.image.bytes(),
+            was_loaded: true,
+        }))
+    }
+}
+
+/// Counts one more reference of the session whose list this is.
+fn add_use<H: Host>(
+    list: &mut ImageList<H>,
+    loaded: &Arc<LoadedImage<H>>,
+) -> Result<(), sup_alloc::OutOfMemory> {
+    match list.iter_mut().find(|used| Arc::ptr_eq(&used.loaded, loaded)) {
+        Some(used) => used.count = used.count.saturating_add(1),
+        None => list.try_push(ImageUse { loaded: loaded.clone(), count: 1 })?,
+    }
+    Ok(())
+}
+
+impl<H: Host> Driver<H> {
+    /// Loads a module image, or adds a reference to it if it is loaded already.
+    pub(crate) fn load_module(
+        &self,
+        session: &Session<H>,
+        name: &str,
+        handler: &str,
+        file: &[u8],
+    ) -> Result<Loaded, LoadError> {
+        let name = checked_name(name)?;
+        let hash = ContentHash::of(file);
+        loop {
+            let plan = self.images().lock().plan(session, &name, &hash, handler)?;
+            let rest = match plan {
+                Plan::Share(loaded) => return Ok(loaded),
+                Plan::WaitFor(rest) => {
+                    rest.wait()?;
+                    continue;
+                }
+                Plan::Load(rest) => rest,
+            };
+            let result = self.bring_up(name, hash, handler, file).and_then(|loaded| {
+                self.publish(session, &loaded).inspect_err(|_| self.take_down(&loaded))?;
+                Ok(loaded)
+            });
+            if result.is_err() {
+                self.images().lock().remove(&name);
+            }
+            rest.set(false);
+            return result.map(|loaded| Loaded {
+                base: loaded.image.base(),
+                bytes: loaded.image.bytes(),
+                was_loaded: false,
+            });
+        }
+    }
+
+    /// Maps an image and calls its `ModuleInit`. The name is busy meanwhile.
+    fn bring_up(
+        &self,
+        name: ModuleName,
+        hash: ContentHash,
+        handler: &str,
+        file: &[u8],
+    ) -> Result<Arc<LoadedImage<H>>, LoadError> {
+        let image = self.host().load_image(&name, file)?;
+        let module =
+            lock_with_room(self.modules())?.insert_with(|_| ()).ok_or(Status::VERR_NO_MEMORY)?;
+        let made = Arc::try_new(LoadedImage::new(name, hash, image, R0Ptr::new(module.raw())));
+        let started = made.map_err(LoadError::from).and_then(|loaded| {
+            loaded.set_handler(handler)?;
+            loaded.initialise()?;
+            Ok(loaded)
+        });
+        if started.is_err() {
+            self.modules().lock().remove(module);
+        }
+        started
+    }
+
+    /// Makes a loaded image visible, with one reference of `session`.
+    fn publish(&self, session: &Session<H>, loaded: &Arc<LoadedImage<H>>) -> Result<(), LoadError> {
+        let mut table = self.images().lock();
+        let entry = table.find(&loaded.name).ok_or(Status::VERR_INTERNAL_ERROR)?;
+        add_use(&mut session.images().lock(), loaded)?;
+        entry.state = State::Live { loaded: loaded.clone(), references: 1 };
+        Ok(())
+    }
+
+    /// Gives one reference of `session` back.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_HANDLE` if the session has not loaded it, `VERR_DANGLING_OBJECTS` if objects live
+    /// whose destructor lies in it.
+    pub(crate) fn free_module(&self, session: &Session<H>, base: R0Ptr) -> Result<(), Status> {
+        let mut table = self.images().lock();
+        let mut list = session.images().lock();
+        let position = list
+            .iter()
+            .position(|used| used.loaded.image.base() == base)
+            .ok_or(Status::VERR_INVALID_HANDLE)?;
+        let used = list.get_mut(position).ok_or(Status::VERR_INTERNAL_ERROR)?;
+        let entry = table.find(&used.loaded.name).ok_or(Status::VERR_INTERNAL_ERROR)?;
+        let State::Live { references, .. } = &mut entry.state else {
+            return Err(Status::VERR_INTERNAL_ERROR);
+        };
+        if used.count > 1 {
+            used.count = used.count.saturating_sub(1);
+            *references = references.saturating_sub(1);
+            return Ok(());
+        }
+        self.refuse_dangling(session, &used.loaded, *references)?;
+        *references = references.saturating_sub(1);
+        if *references != 0 {
+            list.remove(position);
+            return Ok(());
+        }
+        let rest = entry.rest.clone();
+        rest.set(true);
+        entry.state = State::Busy;
+        let last = list.remove(position);
+        drop(list);
+        drop(table);
+        if let Some(used) = last {
+            self.retire(used.loaded, &rest);
+        }
+        Ok(())
+    }
+
+    /// Refuses to drop a reference that the destructors of living objects still need.
+    fn refuse_dangling(
+        &self,
+        session: &Session<H>,
+        loaded: &LoadedImage<H>,
+        references: u64,
+    ) -> Result<(), Status> {
+        let of_session = (references > 1).then(|| session.objects());
+        let (base, bytes) = (loaded.image.base(), loaded.image.bytes());
+        let dangling = self.objects().lock().destructors_in(base, bytes, of_session);
+        if dangling == 0 {
+            return Ok(());
+        }
+        self.host().log(
+            LogLevel::Warning,
+            format_args!(
+                "module '{}' stays loaded: {dangling} object(s) have their destructor in it",
+                loaded.name
+            ),
+        );
+        Err(Status::VERR_DANGLING_OBJECTS)
+    }
+
+    /// Gives everything back that `session` loaded, newest first. For the end of a session.
+    pub(crate) fn free_all_modules(&self, session: &Session<H>) {
+        while let Some(used) = { session.images().lock().pop() } {
+            let last = {
+                let mut table = self.images().lock();
+                let Some(entry) = table.find(&used.loaded.name) else { continue };
+                let State::Live { references, .. } = &mut entry.state else { continue };
+                *references = references.saturating_sub(used.count);
+                if *references == 0 {
+                    entry.rest.set(true);
+                    entry.state = State::Busy;
+                    Some(entry.rest.clone())
+                } else {
+                    None
+                }
+            };
+            if let Some(rest) = last {
+                self.retire(used.loaded, &rest);
+            }
+        }
+    }
+
+    /// Takes an image down that lost its last reference, and its name out of the table.
+    fn retire(&self, loaded: Arc<LoadedImage<H>>, rest: &Rest<H>) {
+        self.take_down(&loaded);
+        let name = loaded.name;
+        // Unmaps: before the name can be loaded again, so that two never coexist.
+        drop(loaded);
+        self.images().lock().remove(&name);
+        rest.set(false);
+    }
+
+    /// Lets the calls in an image end, then its objects and itself. It stays mapped.
+    fn take_down(&self, loaded: &LoadedImage<H>) {
+        loaded.drain();
+        let image = loaded.image();
+        self.objects().lock().forget_destructors_in(image.base(), image.bytes());
+        loaded.terminate();
+        self.modules().lock().remove(Handle::from_raw(loaded.module.get()));
+    }
+
+    /// The address of a symbol in an image that `session` loaded.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_HANDLE` if it has not, `VERR_SYMBOL_NOT_FOUND`.
+    pub(crate) fn module_symbol(
+        &self,
+        session: &Session<H>,
+        base: R0Ptr,
+        name: &str,
+    ) -> Result<R0Ptr, Status> {
+        let loaded = {
+            let list = session.images().lock();
+            let used = list.iter().find(|used| used.loaded.image.base() == base);
+            used.ok_or(Status::VERR_INVALID_HANDLE)?.loaded.clone()
+        };
+        loaded.image.symbol(name).ok_or(Status::VERR_SYMBOL_NOT_FOUND)
+    }
+
+    /// Begins a call of the service `name` that `session` loaded; the newest image of that name.
+    ///
+    /// # Errors
+    /// `VERR_SUPDRV_SERVICE_NOT_FOUND`.
+    pub(crate) fn begin_service_call(
+        &self,
+        session: &Session<H>,
+        name: &str,
+    ) -> Result<Call<H>, Status> {
+        let list = session.images().lock();
+        list.iter()
+            .rev()
+            .filter(|used| used.loaded.name.as_str() == name)
+            .find_map(|used| Call::begin(&used.loaded))
+            .ok_or(Status::VERR_SUPDRV_SERVICE_NOT_FOUND)
+    }
+}
+
+/// Number of references in a session's list.
+pub(crate) fn references_in<H: Host>(list: &ImageList<H>) -> u64 {
+    list.iter().map(|used| used.count).fold(0, u64::saturating_add)
+}

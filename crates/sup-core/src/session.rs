@@ -1,0 +1,207 @@
+//! [`Session`]: one client of the driver, and the owner of everything that it asked for.
+//!
+//! A session begins with an open of the device (or its equivalent) and ends when the backend closes
+//! it. The backend guarantees that no request runs in a session that it closes; ring-0 code that still
+//! names it by its [`SessionHandle`] is refused from the first step of the close on.
+//!
+//! The end of a session takes back, in this order: the handle in ring 0, semaphores (their waiters are
+//! woken), references to objects (newest first; destructors run), memory blocks, module images (newest
+//! first; `ModuleTerm` runs), the mapping of the Global Information Page.
+//!
+//! Invariant: what a session owns is reachable only through it, and each table is guarded by its own
+//! lock.
+
+use sup_abi::request::{Counts, SessionId};
+use sup_abi::{R0Ptr, R3Ptr, Status};
+use sup_alloc::Arc;
+
+use crate::gip::Gip;
+use crate::host::{Caller, GipMemory, GipView, Host, random_session_id, random_u64};
+use crate::image::table::{ImageList, references_in};
+use crate::memory::MemoryTable;
+use crate::object::SessionSlot;
+use crate::segments::lock_with_room;
+use crate::semaphore::table::SemaphoreTable;
+use crate::{Driver, Lock};
+
+/// The opaque value that names a session in ring 0: `PSUPDRVSESSION`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionHandle(pub R0Ptr);
+
+type GipMapping<H> = <<H as Host>::Gip as GipMemory>::View;
+
+/// One client of the driver.
+pub struct Session<H: Host> {
+    id: SessionId,
+    cookie: u32,
+    handle: SessionHandle,
+    caller: Caller,
+    objects: SessionSlot,
+    semaphores: Lock<H::SpinLock, SemaphoreTable<H>>,
+    memory: Lock<H::Mutex, MemoryTable<H>>,
+    images: Lock<H::Mutex, ImageList<H>>,
+    gip: Lock<H::Mutex, Option<GipMapping<H>>>,
+}
+
+impl<H: Host> Session<H> {
+    /// The random name that the client knows.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// The name in ring 0.
+    pub fn handle(&self) -> SessionHandle {
+        self.handle
+    }
+
+    /// Who opened it.
+    pub fn caller(&self) -> Caller {
+        self.caller
+    }
+
+    /// A page of the state words of its semaphores, for mapping into its process.
+    pub fn word_page(&self, number: usize) -> Option<H::WordPage> {
+        self.semaphores.lock().page(number)
+    }
+
+    pub(crate) fn cookie(&self) -> u32 {
+        self.cookie
+    }
+
+    pub(crate) fn objects(&self) -> SessionSlot {
+        self.objects
+    }
+
+    pub(crate) fn semaphores(&self) -> &Lock<H::SpinLock, SemaphoreTable<H>> {
+        &self.semaphores
+    }
+
+    pub(crate) fn memory(&self) -> &Lock<H::Mutex, MemoryTable<H>> {
+        &self.memory
+    }
+
+    pub(crate) fn images(&self) -> &Lock<H::Mutex, ImageList<H>> {
+        &self.images
+    }
+}
+
+impl<H: Host> core::fmt::Debug for Session<H> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Session").field("id", &self.id).field("caller", &self.caller).finish()
+    }
+}
+
+impl<H: Host> Driver<H> {
+    /// Opens a session for the calling process. The backend closes it with [`Driver::close_session`].
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY`, `VERR_GENERAL_FAILURE` if the host has no random numbers.
+    ///
+    /// # Context
+    /// May sleep.
+    pub fn open_session(&self) -> Result<Arc<Session<H>>, Status> {
+        let id = random_session_id(self.host())?;
+        let [_, _, _, _, c0, c1, c2, c3] = random_u64(self.host())?.to_le_bytes();
+        let seed = random_u64(self.host())?;
+        let semaphores = Lock::new(SemaphoreTable::try_new()?);
+        let objects =
+            lock_with_room(self.objects())?.add_session().ok_or(Status::VERR_NO_MEMORY)?;
+
+        let give_back = || self.objects().lock().remove_session(objects);
+        let reserve = || {
+            let inserted = lock_with_room(self.sessions())?.insert_with(|_| None);
+            inserted.ok_or(sup_alloc::OutOfMemory)
+        };
+        let handle = reserve().inspect_err(|_| give_back())?;
+        let session = Arc::try_new(Session {
+            id,
+            cookie: u32::from_le_bytes([c0, c1, c2, c3]),
+            handle: SessionHandle(R0Ptr::new(handle.raw())),
+            caller: self.host().caller(),
+            objects,
+            semaphores,
+            memory: Lock::new(MemoryTable::new(seed)),
+            images: Lock::new(ImageList::new()),
+            gip: Lock::new(None),
+        });
+        let mut sessions = self.sessions().lock();
+        match session {
+            Ok(session) => {
+                if let Some(slot) = sessions.get_mut(handle) {
+                    *slot = Some(session.clone());
+                }
+                Ok(session)
+            }
+            Err(error) => {
+                sessions.remove(handle);
+                drop(sessions);
+                give_back();
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Takes everything back that the session owns. No request may be running in it.
+    ///
+    /// # Context
+    /// May sleep; runs destructors and `ModuleTerm`. No lock may be held.
+    pub fn close_session(&self, session: Arc<Session<H>>) {
+        let removed = self.sessions().lock().remove(session.handle.into());
+        if removed.is_none() {
+            return;
+        }
+        let semaphores = session.semaphores.lock().take_all();
+        drop(semaphores);
+        loop {
+            let released = self.objects().lock().take_next_of(session.objects);
+            match released {
+                Some(released) => {
+                    released.finish();
+                }
+                None => break,
+            }
+        }
+        self.objects().lock().remove_session(session.objects);
+        let memory = core::mem::replace(&mut *session.memory.lock(), MemoryTable::new(0));
+        drop(memory);
+        self.free_all_modules(&session);
+        self.gip_unmap(&session);
+    }
+
+    /// Maps the Global Information Page into the session's process, once.
+    pub(crate) fn gip_map(&self, session: &Session<H>) -> Result<R3Ptr, Status> {
+        let mut mapping = session.gip.lock();
+        if let Some(mapping) = &*mapping {
+            return Ok(mapping.address());
+        }
+        let new = self.gip().memory().map()?;
+        Gip::add_user(self.gip(), self.host())?;
+        let address = new.address();
+        *mapping = Some(new);
+        Ok(address)
+    }
+
+    /// Undoes any number of maps.
+    pub(crate) fn gip_unmap(&self, session: &Session<H>) {
+        let mapping = session.gip.lock().take();
+        if mapping.is_some() {
+            self.gip().remove_user(self.host());
+        }
+    }
+
+    /// Counts what the session owns.
+    pub(crate) fn session_counts(&self, session: &Session<H>) -> Counts {
+        let (memory_blocks, memory_pages) = {
+            let memory = session.memory.lock();
+            (memory.blocks(), memory.pages())
+        };
+        Counts {
+            sessions: 1,
+            objects: self.objects().lock().count_of(session.objects) as u64,
+            handles: session.semaphores.lock().count() as u64,
+            memory_blocks,
+            memory_pages,
+            image_references: references_in(&session.images.lock()),
+        }
+    }
+}
