@@ -429,6 +429,9 @@ impl<H: Host> Driver<H> {
             Ok(Operation::Reset) => {
                 return self.semaphore_reset(session, kind, handle).map(|()| Status::VINF_SUCCESS);
             }
+            Ok(Operation::Wake) => {
+                return self.semaphore_wake(session, kind, handle).map(|()| Status::VINF_SUCCESS);
+            }
             Ok(Operation::Close) => return self.semaphore_close(session, kind, handle),
             // A value above 32 bits is for ever, like the largest of them.
             Ok(Operation::WaitMillis) => {

@@ -19,7 +19,7 @@ use crate::gip::Gip;
 use crate::host::{Caller, GipMemory, GipView, Host, random_session_id, random_u64};
 use crate::image::table::{ImageList, references_in};
 use crate::memory::MemoryTable;
-use crate::object::SessionSlot;
+use crate::object::{Released, SessionSlot};
 use crate::segments::lock_with_room;
 use crate::semaphore::table::SemaphoreTable;
 use crate::{Driver, Lock};
@@ -155,9 +155,8 @@ impl<H: Host> Driver<H> {
         loop {
             let released = self.objects().lock().take_next_of(session.objects);
             match released {
-                Some(released) => {
-                    released.finish();
-                }
+                Some(Released::Last(destroyed)) => destroyed.run(),
+                Some(Released::Alive) => {}
                 None => break,
             }
         }

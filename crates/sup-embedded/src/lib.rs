@@ -1,1 +1,37 @@
 //! The driver in a process: the host that needs no kernel module.
+//!
+//! One driver serves all sessions of a process ([`client`]). It runs the same core as the kernel
+//! backend; what differs is what stands in for the machine:
+//!
+//! | service | here |
+//! |---|---|
+//! | pages | one memfd as "physical memory"; ring 3 and ring 0 are two mappings of it |
+//! | physical addresses | the machine's, from `/proc/self/pagemap`, where it shows them and they keep the service's promise; otherwise the offset in the memfd, marked synthetic |
+//! | module images | anonymous memory, sealed with `mprotect` |
+//! | waits | futexes with absolute deadlines on the monotonic clock |
+//! | timer | a thread with all signals blocked; one for each processor in asynchronous mode |
+//! | control registers | what every 64-bit Linux runs with, from the flags in `/proc/cpuinfo` |
+//! | model specific registers | `/dev/cpu/N/msr`, where it can be read |
+//!
+//! This is one of the crates that contain `unsafe`: system calls that map memory, and the time stamp
+//! counter. Invariant: every mapping has one owner, which unmaps it.
+
+mod clock;
+mod cpu;
+mod gip;
+mod host;
+mod image;
+mod mapping;
+mod memory;
+mod pagemap;
+mod ranges;
+mod timer;
+mod wait;
+mod words;
+
+pub mod client;
+
+pub use client::Client;
+pub use clock::Tsc;
+pub use host::EmbeddedHost;
+pub use words::Words;

@@ -1,4 +1,17 @@
 //! The ring-0 face of the driver: the functions that modules import, and the loader of module images.
+//!
+//! * [`elf`] checks an image file and relocates it; safe code, hostile input.
+//! * [`mapper`] puts a checked image into executable memory, writable or executable but never both.
+//! * [`exports`] is the table of functions that modules may import: the C face of the driver's
+//!   services, under the header's names.
+//! * [`printf`] is the entry of the one function with variable arguments.
+//!
+//! Everything is generic over the backend's host ([`Ring0`]), so that a backend gets the C functions
+//! for its own driver.
+//!
+//! This is one of the crates that contain `unsafe`: here values from C become types, and addresses in
+//! images become calls. Invariant: a module's mistake in a handle, a session or a size is answered with
+//! a status; only what C itself cannot promise (a pointer to memory that is not there) is its own.
 
 #![no_std]
 #![deny(
@@ -12,4 +25,22 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod destructor;
 pub mod elf;
+pub mod exports;
+pub mod mapper;
+pub mod printf;
+mod semaphores;
+
+use sup_alloc::Arc;
+use sup_core::Driver;
+use sup_core::host::Host;
+
+/// A host whose driver ring-0 modules can reach.
+pub trait Ring0: Host {
+    /// The running driver; `None` if there is none.
+    ///
+    /// # Context
+    /// Never sleeps.
+    fn driver() -> Option<Arc<Driver<Self>>>;
+}

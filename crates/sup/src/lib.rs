@@ -1,1 +1,56 @@
 //! The ring-3 library: sessions, memory, semaphores, time and ring-0 modules, as safe Rust.
+//!
+//! ```
+//! use sup::{Session, Timeout};
+//!
+//! let session = Session::open()?;
+//! println!("backend: {}", session.backend());
+//!
+//! // Sixteen locked pages below 4 GiB, seen by both rings.
+//! let memory = session.low_memory(16)?;
+//! assert!(memory.pages().all(|page| page.get() < 1 << 32));
+//!
+//! // An event: signal and wait take no call while nobody sleeps.
+//! let event = session.event()?;
+//! event.signal()?;
+//! event.wait(Timeout::Poll)?;
+//!
+//! // The time, from a page that the driver keeps.
+//! let gip = session.gip()?;
+//! assert!(gip.now_ns() > 0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A [`Session`] is the way to a driver, in this process or in the kernel ([`backend`]). Everything
+//! that a session gives out is an owner that gives its thing back when it is dropped, and keeps the
+//! session open as long as it lives.
+//!
+//! Failures are [`Error`]s: the driver's status, unchanged, with the call and what it was about.
+//!
+//! This is one of the crates that contain `unsafe`: it turns addresses that the driver mapped for this
+//! process into views. Invariant: an owner's mapping lives as long as the owner, and memory that the
+//! other ring can write is only ever seen through atomics.
+
+pub mod backend;
+mod connection;
+mod error;
+mod gip;
+mod memory;
+mod module;
+mod semaphore;
+mod session;
+
+pub use backend::Backend;
+pub use error::{Error, Result};
+pub use gip::{CpuEntry, Gip};
+pub use memory::{ContiguousMemory, LowMemory, Memory, PageMemory, RingZeroView, SharedPages};
+pub use module::{Module, ServiceModule};
+pub use semaphore::{EventSemaphore, ManualResetEvent, Timeout, WaitError};
+pub use session::Session;
+
+pub use sup_abi::request::{Counts, StatisticsOut};
+pub use sup_abi::{
+    PAGE_SIZE, PhysAddr, R0Ptr, R3Ptr, SUPGIPMODE, SUPPAGINGMODE, SUPVTCAPS_AMD_V,
+    SUPVTCAPS_NESTED_PAGING, SUPVTCAPS_VT_X, Status,
+};
+pub use sup_core::host::AddressSource;

@@ -28,6 +28,8 @@ pub enum SemaphoreOperation {
     Reset = 4,
     /// Closes the handle.
     Close = 5,
+    /// Wakes who sleeps, after a signal that ring 3 made in the state word itself.
+    Wake = 6,
 }
 
 /// What a [`SemaphoreCreate`](super::SemaphoreCreate) does.

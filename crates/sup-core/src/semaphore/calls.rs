@@ -89,6 +89,24 @@ impl<H: Host> Driver<H> {
         Ok(())
     }
 
+    /// Wakes who sleeps, after a signal that ring 3 made in the state word itself.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_HANDLE`.
+    ///
+    /// # Context
+    /// Never sleeps.
+    pub(crate) fn semaphore_wake(
+        &self,
+        session: &Session<H>,
+        kind: SemaphoreKind,
+        handle: u32,
+    ) -> Result<(), Status> {
+        let semaphore = session.semaphores().lock().get(handle, kind)?;
+        semaphore.wake();
+        Ok(())
+    }
+
     /// Resets a manual-reset event. Corresponds to `SUPSemEventMultiReset`.
     ///
     /// # Errors

@@ -1,0 +1,174 @@
+//! [`EmbeddedHost`]: `Host` in a process. Each method is one line that names who does the work.
+
+use std::fmt;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::process::{getgid, getpid, getuid};
+use sup_abi::{GroupId, Nanoseconds, ProcessId, SUPGIPMODE, Status, UserId};
+use sup_core::LoadError;
+use sup_core::gip::GipTicker;
+use sup_core::host::{
+    Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
+};
+use sup_ring0::destructor::NativeDestructor;
+use sup_ring0::exports::{EXPORT_COUNT, Export, exports};
+use sup_ring0::mapper::MappedImage;
+
+use crate::gip::GipPages;
+use crate::image::ImagePages;
+use crate::memory::{Block, PhysicalMemory};
+use crate::timer::GipTimer;
+use crate::wait::FutexQueue;
+use crate::words::Words;
+use crate::{clock, cpu};
+
+/// The host of the driver in this process. Clones are the same host.
+#[derive(Debug, Clone)]
+pub struct EmbeddedHost(Arc<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    memory: Arc<PhysicalMemory>,
+    timer: Mutex<Option<GipTimer>>,
+    exports: [Export; EXPORT_COUNT],
+}
+
+impl EmbeddedHost {
+    /// # Errors
+    /// `VERR_NO_MEMORY`.
+    pub(crate) fn new() -> Result<Self, Status> {
+        Ok(Self(Arc::new(Parts {
+            memory: Arc::new(PhysicalMemory::new()?),
+            timer: Mutex::new(None),
+            exports: exports::<Self>(),
+        })))
+    }
+}
+
+impl Host for EmbeddedHost {
+    type SpinLock = parking_lot::RawMutex;
+    type Mutex = parking_lot::RawMutex;
+    type WaitQueue = FutexQueue;
+    type WordPage = Words;
+    type Memory = Block;
+    type Image = MappedImage<ImagePages>;
+    type Destructor = NativeDestructor;
+    type Gip = GipPages;
+
+    fn now(&self) -> Nanoseconds {
+        clock::now()
+    }
+
+    fn tsc(&self) -> u64 {
+        sup_core::gip::read::Counter::read(&clock::Tsc)
+    }
+
+    fn now_and_tsc(&self) -> (Nanoseconds, u64) {
+        clock::now_and_tsc()
+    }
+
+    fn tsc_hz(&self) -> u64 {
+        clock::tsc_hz()
+    }
+
+    /// The clock's own resolution is finer; what delays a wake-up is the thread's timer slack.
+    fn wait_resolution_ns(&self) -> u32 {
+        let slack = rustix::thread::current_timer_slack().unwrap_or(50_000);
+        let clock = rustix::time::clock_getres(rustix::time::ClockId::Monotonic).tv_nsec;
+        u32::try_from(slack.max(clock.cast_unsigned())).unwrap_or(u32::MAX)
+    }
+
+    fn caller(&self) -> Caller {
+        Caller {
+            user: UserId::new(getuid().as_raw()),
+            group: GroupId::new(getgid().as_raw()),
+            process: ProcessId::new(getpid().as_raw_nonzero().get().cast_unsigned()),
+        }
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), Status> {
+        getrandom::fill(bytes).map_err(|_| Status::VERR_GENERAL_FAILURE)
+    }
+
+    fn log(&self, level: LogLevel, line: fmt::Arguments<'_>) {
+        match level {
+            LogLevel::Error => tracing::error!(target: "supdrv", "{line}"),
+            LogLevel::Warning => tracing::warn!(target: "supdrv", "{line}"),
+            LogLevel::Info => tracing::info!(target: "supdrv", "{line}"),
+            LogLevel::Debug => tracing::debug!(target: "supdrv", "{line}"),
+        }
+    }
+
+    fn word_page(&self) -> Result<Words, Status> {
+        Ok(Words::zeroed())
+    }
+
+    fn allocate(&self, request: Allocation) -> Result<Block, Status> {
+        self.0.memory.allocate(request)
+    }
+
+    fn load_image(&self, _name: &str, file: &[u8]) -> Result<Self::Image, LoadError> {
+        MappedImage::load(file, &self.0.exports)
+    }
+
+    fn export_count(&self) -> u32 {
+        EXPORT_COUNT as u32
+    }
+
+    fn gip_memory(&self, cpus: u16) -> Result<GipPages, Status> {
+        GipPages::new(cpus)
+    }
+
+    fn start_gip_timer(
+        &self,
+        ticker: GipTicker<Self>,
+        interval: Nanoseconds,
+    ) -> Result<(), Status> {
+        let timer = GipTimer::start(self, ticker, interval)?;
+        *self.0.timer.lock() = Some(timer);
+        Ok(())
+    }
+
+    fn stop_gip_timer(&self) {
+        // Taken out first: the thread is waited for with no lock held.
+        let timer = self.0.timer.lock().take();
+        drop(timer);
+    }
+
+    /// `SUP_GIP_MODE=async` or `sync` decides for the machine.
+    fn gip_mode_override(&self) -> Option<SUPGIPMODE> {
+        match std::env::var("SUP_GIP_MODE").ok()?.as_str() {
+            "async" => Some(SUPGIPMODE::AsyncTsc),
+            "sync" => Some(SUPGIPMODE::SyncTsc),
+            other => {
+                tracing::warn!(target: "supdrv", other, "SUP_GIP_MODE is neither async nor sync");
+                None
+            }
+        }
+    }
+
+    fn cpus(&self) -> CpuSummary {
+        cpu::summary()
+    }
+
+    fn on_each_cpu(&self, visit: &mut dyn FnMut(CpuIdentity)) {
+        cpu::on_each(visit);
+    }
+
+    fn current_cpu(&self) -> CpuIdentity {
+        cpu::current()
+    }
+
+    fn control_registers(&self) -> ControlRegisters {
+        cpu::control_registers()
+    }
+
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        cpu::cpuid(leaf, subleaf)
+    }
+
+    fn read_msr(&self, register: u32) -> Option<u64> {
+        cpu::read_msr(register)
+    }
+}

@@ -1,0 +1,135 @@
+//! [`Mapping`]: a piece of the address space with one owner.
+
+use std::ops::Range;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+
+use rustix::io::Errno;
+use rustix::mm::{self, MapFlags, MprotectFlags, ProtFlags};
+
+/// A mapped range; dropping it unmaps it. Children of a fork do not inherit it.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: a mapping is plain memory of the process, usable from any thread; who may access it when is
+// the business of the types that own one.
+unsafe impl Send for Mapping {}
+// SAFETY: a shared `Mapping` gives out only its address and length.
+unsafe impl Sync for Mapping {}
+
+/// What may be done with the pages of a mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    ReadWrite,
+}
+
+impl From<Access> for ProtFlags {
+    fn from(access: Access) -> Self {
+        match access {
+            Access::Read => ProtFlags::READ,
+            Access::ReadWrite => ProtFlags::READ | ProtFlags::WRITE,
+        }
+    }
+}
+
+impl Mapping {
+    /// Zeroed private memory, readable and writable.
+    ///
+    /// # Errors
+    /// That of `mmap` or `madvise`.
+    pub(crate) fn anonymous(bytes: usize) -> Result<Self, Errno> {
+        // SAFETY: without an address and without MAP_FIXED the kernel chooses unused address space, so
+        // no existing mapping is touched.
+        let start = unsafe {
+            mm::mmap_anonymous(
+                std::ptr::null_mut(),
+                bytes,
+                Access::ReadWrite.into(),
+                MapFlags::PRIVATE,
+            )
+        }?;
+        Self::adopt(start, bytes)
+    }
+
+    /// `bytes` bytes of a file from `offset` on, shared with every other mapping of them.
+    ///
+    /// # Errors
+    /// That of `mmap` or `madvise`.
+    pub(crate) fn shared(
+        file: BorrowedFd<'_>,
+        offset: u64,
+        bytes: usize,
+        access: Access,
+    ) -> Result<Self, Errno> {
+        // SAFETY: without an address and without MAP_FIXED the kernel chooses unused address space, so
+        // no existing mapping is touched.
+        let start = unsafe {
+            mm::mmap(std::ptr::null_mut(), bytes, access.into(), MapFlags::SHARED, file, offset)
+        }?;
+        Self::adopt(start, bytes)
+    }
+
+    fn adopt(start: *mut std::ffi::c_void, bytes: usize) -> Result<Self, Errno> {
+        let mapping = Self { start: NonNull::new(start.cast::<u8>()).ok_or(Errno::NOMEM)?, bytes };
+        // SAFETY: the range is exactly the mapping made just above.
+        unsafe { mm::madvise(start, bytes, mm::Advice::LinuxDontFork) }?;
+        Ok(mapping)
+    }
+
+    pub(crate) fn start(&self) -> NonNull<u8> {
+        self.start
+    }
+
+    pub(crate) fn address(&self) -> u64 {
+        self.start.addr().get() as u64
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Makes every page present and keeps it so.
+    ///
+    /// # Errors
+    /// `ENOMEM` or `EAGAIN` if there is no memory or `RLIMIT_MEMLOCK` is exceeded, `EPERM` if that is
+    /// zero.
+    pub(crate) fn lock(&self) -> Result<(), Errno> {
+        // SAFETY: the range is this mapping; locking changes nothing that a program can see.
+        unsafe { mm::mlock(self.start.as_ptr().cast(), self.bytes) }
+    }
+
+    /// Changes what may be done with a part of the mapping.
+    ///
+    /// # Safety
+    /// Nothing in the process accesses the range in a way that the new protection forbids, as long as
+    /// it lasts.
+    ///
+    /// # Errors
+    /// `EINVAL` if the range is not within the mapping; that of `mprotect`.
+    pub(crate) unsafe fn protect(
+        &self,
+        range: Range<usize>,
+        protection: MprotectFlags,
+    ) -> Result<(), Errno> {
+        if range.start > range.end || range.end > self.bytes {
+            return Err(Errno::INVAL);
+        }
+        // SAFETY: the offset lies within the mapping, as just checked.
+        let start = unsafe { self.start.add(range.start) };
+        // SAFETY: the range lies within this mapping; its accesses are the caller's promise.
+        unsafe { mm::mprotect(start.as_ptr().cast(), range.len(), protection) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is the one that `mmap` returned, unmapped once; the owner guarantees that
+        // no reference into it outlives it.
+        let result = unsafe { mm::munmap(self.start.as_ptr().cast(), self.bytes) };
+        debug_assert!(result.is_ok(), "munmap of an existing mapping: {result:?}");
+    }
+}

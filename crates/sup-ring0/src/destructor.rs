@@ -1,0 +1,47 @@
+//! [`NativeDestructor`]: the function in a module that ends the life of an object.
+
+use core::ffi::c_void;
+
+use sup_abi::{PFNSUPDRVDESTRUCTOR, R0Ptr};
+use sup_core::ObjectHandle;
+use sup_core::host::Destructor;
+
+/// A destructor with its two values, as a module passed them to `SUPR0ObjRegister`.
+#[derive(Debug)]
+pub struct NativeDestructor {
+    function: unsafe extern "C" fn(*mut c_void, *mut c_void, *mut c_void),
+    user1: *mut c_void,
+    user2: *mut c_void,
+}
+
+// SAFETY: the two pointers are never followed here, only handed back to the module that passed them,
+// which the header tells that its destructor runs in the context of whoever drops the last reference.
+unsafe impl Send for NativeDestructor {}
+
+impl NativeDestructor {
+    /// Takes what a module passed; `None` without a function.
+    ///
+    /// # Safety
+    /// The function can be called with the two values from any thread, until the driver forgets it
+    /// because its image is unloaded.
+    pub unsafe fn new(
+        function: PFNSUPDRVDESTRUCTOR,
+        user1: *mut c_void,
+        user2: *mut c_void,
+    ) -> Option<Self> {
+        Some(Self { function: function?, user1, user2 })
+    }
+}
+
+impl Destructor for NativeDestructor {
+    fn address(&self) -> R0Ptr {
+        R0Ptr::new(self.function as usize as u64)
+    }
+
+    fn run(self, object: ObjectHandle) {
+        let object = object.0.get() as usize as *mut c_void;
+        // SAFETY: `new` was promised that the function can be called with these values; the driver
+        // runs a destructor once, and forgets it before the image that holds it is unmapped.
+        unsafe { (self.function)(object, self.user1, self.user2) };
+    }
+}

@@ -1,0 +1,243 @@
+//! The export table: what modules may import, by name.
+//!
+//! Each function is the header's, with its C prototype: it turns the C values into types, calls the
+//! driver and turns the answer into a status. A session, an object or a handle is resolved by the
+//! driver's tables and never followed as a pointer. Output pointers are checked to be plausible and
+//! written only on success.
+//!
+//! The functions are generic over the host, so their addresses exist once for each backend; they carry
+//! no symbol names, because a process may also hold ring 3's functions of the same names.
+
+use core::ffi::{c_char, c_void};
+
+use sup_abi::{
+    PFNSUPDRVDESTRUCTOR, R0Ptr, SUPDRVOBJTYPE, SUPDRVSESSION, SUPGLOBALINFOPAGE, Status,
+};
+use sup_alloc::Arc;
+use sup_core::host::Host;
+use sup_core::{Blocking, Driver, ObjectHandle, Session, SessionHandle};
+
+use crate::destructor::NativeDestructor;
+use crate::{Ring0, printf, semaphores};
+
+/// A function that modules may import.
+#[derive(Debug, Clone, Copy)]
+pub struct Export {
+    /// The name in the header.
+    pub name: &'static str,
+    /// Where it is.
+    pub address: u64,
+}
+
+/// The address of an export.
+pub fn find(exports: &[Export], name: &str) -> Option<u64> {
+    exports.iter().find(|export| export.name == name).map(|export| export.address)
+}
+
+macro_rules! exports {
+    ($($name:literal => $function:expr,)*) => {{
+        [$(Export { name: $name, address: $function as usize as u64 },)*]
+    }};
+}
+
+/// Number of functions in [`exports`].
+pub const EXPORT_COUNT: usize = 31;
+
+/// The table for the backend `R`.
+pub fn exports<R: Ring0>() -> [Export; EXPORT_COUNT]
+where
+    R: Host<Destructor = NativeDestructor>,
+{
+    exports! {
+        "SUPR0Printf" => printf::supr0_printf::<R> as *const (),
+        "SUPR0ObjRegister" => obj_register::<R> as *const (),
+        "SUPR0ObjAddRef" => obj_add_ref::<R> as *const (),
+        "SUPR0ObjAddRefEx" => obj_add_ref_ex::<R> as *const (),
+        "SUPR0ObjRelease" => obj_release::<R> as *const (),
+        "SUPR0ObjVerifyAccess" => obj_verify_access::<R> as *const (),
+        "SUPR0GetPagingMode" => get_paging_mode::<R> as *const (),
+        "SUPR0QueryVTCaps" => query_vt_caps::<R> as *const (),
+        "SUPGetGIP" => get_gip::<R> as *const (),
+        "SUPSemEventCreate" => semaphores::event_create::<R> as *const (),
+        "SUPSemEventClose" => semaphores::event_close::<R> as *const (),
+        "SUPSemEventSignal" => semaphores::event_signal::<R> as *const (),
+        "SUPSemEventWait" => semaphores::event_wait::<R> as *const (),
+        "SUPSemEventWaitNoResume" => semaphores::event_wait_no_resume::<R> as *const (),
+        "SUPSemEventWaitNsAbsIntr" => semaphores::event_wait_ns_abs::<R> as *const (),
+        "SUPSemEventWaitNsRelIntr" => semaphores::event_wait_ns_rel::<R> as *const (),
+        "SUPSemEventGetResolution" => semaphores::resolution::<R> as *const (),
+        "SUPSemEventMultiCreate" => semaphores::multi_create::<R> as *const (),
+        "SUPSemEventMultiClose" => semaphores::multi_close::<R> as *const (),
+        "SUPSemEventMultiSignal" => semaphores::multi_signal::<R> as *const (),
+        "SUPSemEventMultiReset" => semaphores::multi_reset::<R> as *const (),
+        "SUPSemEventMultiWait" => semaphores::multi_wait::<R> as *const (),
+        "SUPSemEventMultiWaitNoResume" => semaphores::multi_wait_no_resume::<R> as *const (),
+        "SUPSemEventMultiWaitNsAbsIntr" => semaphores::multi_wait_ns_abs::<R> as *const (),
+        "SUPSemEventMultiWaitNsRelIntr" => semaphores::multi_wait_ns_rel::<R> as *const (),
+        "SUPSemEventMultiGetResolution" => semaphores::resolution::<R> as *const (),
+        "memcpy" => memcpy as *const (),
+        "memmove" => memmove as *const (),
+        "memset" => memset as *const (),
+        "memcmp" => memcmp as *const (),
+        "strlen" => strlen as *const (),
+    }
+}
+
+unsafe extern "C" {
+    // Provided by the C library in a process and by the kernel in the kernel; compilers call them for
+    // what the language does itself.
+    fn memcpy(to: *mut c_void, from: *const c_void, bytes: usize) -> *mut c_void;
+    fn memmove(to: *mut c_void, from: *const c_void, bytes: usize) -> *mut c_void;
+    fn memset(to: *mut c_void, byte: i32, bytes: usize) -> *mut c_void;
+    fn memcmp(left: *const c_void, right: *const c_void, bytes: usize) -> i32;
+    fn strlen(text: *const c_char) -> usize;
+}
+
+/// The driver and the session that a module names.
+///
+/// # Errors
+/// `VERR_INVALID_PARAMETER`.
+pub(crate) fn resolve<R: Ring0>(
+    session: *mut SUPDRVSESSION,
+) -> Result<(Arc<Driver<R>>, Arc<Session<R>>), Status> {
+    let driver = R::driver().ok_or(Status::VERR_INVALID_PARAMETER)?;
+    let session = driver.session(SessionHandle(R0Ptr::new(session.addr() as u64)))?;
+    Ok((driver, session))
+}
+
+/// The C form of an answer that is only a status.
+pub(crate) fn raw(result: Result<Status, Status>) -> i32 {
+    result.unwrap_or_else(|status| status).raw()
+}
+
+/// True if `pointer` could be one in ring 0: not in the first or last page, and canonical.
+pub(crate) fn is_plausible<T>(pointer: *const T) -> bool {
+    const PAGE: usize = sup_abi::PAGE_SIZE;
+    let address = pointer.addr();
+    let upper = address as u64 >> 47;
+    (PAGE..usize::MAX.wrapping_sub(PAGE).wrapping_add(1)).contains(&address)
+        && (upper == 0 || upper == (1 << 17) - 1)
+}
+
+fn handle(object: *mut c_void) -> ObjectHandle {
+    ObjectHandle(R0Ptr::new(object.addr() as u64))
+}
+
+/// Corresponds to `SUPR0ObjRegister`.
+unsafe extern "C" fn obj_register<R: Ring0 + Host<Destructor = NativeDestructor>>(
+    session: *mut SUPDRVSESSION,
+    kind: u32,
+    destructor: PFNSUPDRVDESTRUCTOR,
+    user1: *mut c_void,
+    user2: *mut c_void,
+) -> *mut c_void {
+    let register = || {
+        let (driver, session) = resolve::<R>(session).ok()?;
+        let kind = SUPDRVOBJTYPE::try_from(kind).ok()?;
+        // SAFETY: the module promises it by registering: the header says when and where a destructor
+        // is called, and the driver forgets it before it unmaps the image that holds it.
+        let destructor = unsafe { NativeDestructor::new(destructor, user1, user2) }?;
+        driver.object_register(&session, kind, destructor).ok()
+    };
+    match register() {
+        Some(object) => object.0.get() as usize as *mut c_void,
+        None => core::ptr::null_mut(),
+    }
+}
+
+/// Corresponds to `SUPR0ObjAddRef`.
+unsafe extern "C" fn obj_add_ref<R: Ring0>(
+    object: *mut c_void,
+    session: *mut SUPDRVSESSION,
+) -> i32 {
+    add_ref::<R>(object, session, Blocking::Allowed)
+}
+
+/// Corresponds to `SUPR0ObjAddRefEx`. A C `bool` is one byte; anything but zero counts as true.
+unsafe extern "C" fn obj_add_ref_ex<R: Ring0>(
+    object: *mut c_void,
+    session: *mut SUPDRVSESSION,
+    no_blocking: u8,
+) -> i32 {
+    let blocking = if no_blocking == 0 { Blocking::Allowed } else { Blocking::Never };
+    add_ref::<R>(object, session, blocking)
+}
+
+fn add_ref<R: Ring0>(object: *mut c_void, session: *mut SUPDRVSESSION, blocking: Blocking) -> i32 {
+    raw(resolve::<R>(session).and_then(|(driver, session)| {
+        if !is_plausible(object) {
+            return Err(Status::VERR_INVALID_POINTER);
+        }
+        driver.object_add_ref(&session, handle(object), blocking)?;
+        Ok(Status::VINF_SUCCESS)
+    }))
+}
+
+/// Corresponds to `SUPR0ObjRelease`.
+unsafe extern "C" fn obj_release<R: Ring0>(
+    object: *mut c_void,
+    session: *mut SUPDRVSESSION,
+) -> i32 {
+    raw(resolve::<R>(session)
+        .and_then(|(driver, session)| driver.object_release(&session, handle(object))))
+}
+
+/// Corresponds to `SUPR0ObjVerifyAccess`. The name is for a log that nobody asked for yet.
+unsafe extern "C" fn obj_verify_access<R: Ring0>(
+    object: *mut c_void,
+    session: *mut SUPDRVSESSION,
+    _name: *const c_char,
+) -> i32 {
+    raw(resolve::<R>(session).and_then(|(driver, session)| {
+        driver.object_verify_access(&session, handle(object))?;
+        Ok(Status::VINF_SUCCESS)
+    }))
+}
+
+/// Corresponds to `SUPR0GetPagingMode`.
+unsafe extern "C" fn get_paging_mode<R: Ring0>() -> u32 {
+    let registers = R::driver().map(|driver| driver.host().control_registers());
+    registers.map_or(sup_abi::SUPPAGINGMODE::Invalid, sup_core::platform::paging_mode).into()
+}
+
+/// Corresponds to `SUPR0QueryVTCaps`.
+unsafe extern "C" fn query_vt_caps<R: Ring0>(session: *mut SUPDRVSESSION, caps: *mut u32) -> i32 {
+    raw(resolve::<R>(session).and_then(|(driver, _)| {
+        if !is_plausible(caps) {
+            return Err(Status::VERR_INVALID_POINTER);
+        }
+        let result = sup_core::platform::vt_caps(driver.host());
+        // SAFETY: the module passed a plausible pointer to a `uint32_t` of its own, as the header
+        // demands; it is zero on failure.
+        unsafe { caps.write(result.unwrap_or(0)) };
+        result.map(|_| Status::VINF_SUCCESS)
+    }))
+}
+
+/// Corresponds to `SUPGetGIP`. The page lives as long as the driver, which outlives every module.
+unsafe extern "C" fn get_gip<R: Ring0>() -> *const SUPGLOBALINFOPAGE {
+    match R::driver() {
+        Some(driver) => core::ptr::from_ref(driver.gip_page()),
+        None => core::ptr::null(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plausible_pointers_are_canonical_and_outside_the_first_and_last_page() {
+        for (address, expected) in [
+            (0, false),
+            (0xfff, false),
+            (0x1000, true),
+            (0x7fff_ffff_ffff, true),
+            (0x8000_0000_0000, false),
+            (0xffff_8000_0000_0000, true),
+            (0xffff_ffff_ffff_f000, false),
+        ] {
+            assert_eq!(is_plausible(address as *const u8), expected, "{address:#x}");
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! The mapper: a checked image in executable memory, and the calls into it.
+//!
+//! Memory comes from the backend ([`ImageMemory`]): writable while the image is copied and relocated,
+//! then sealed segment by segment, so that no page is ever writable and executable. What lies between
+//! segments stays inaccessible.
+//!
+//! [`MappedImage`] keeps its own sorted copy of the exported names, because the file is gone after
+//! loading and the module could change its own tables. An [`EntryPoint`] is made only of an exported
+//! symbol in executable memory of the same image; the calls check that once more.
+
+use core::ops::Range;
+
+use sup_abi::{R0Ptr, SUPDRVSESSION, SUPR0SERVICEREQHDR, Status};
+use sup_alloc::Vec;
+use sup_core::host::{EntryPoint, Image, LogLevel, ServiceCall};
+use sup_core::{LoadError, SessionHandle};
+
+use crate::elf::{Elf, ElfError, Protection};
+use crate::exports::{Export, find};
+
+/// Memory for one image. Dropping it unmaps.
+pub trait ImageMemory: Sized + Send + Sync + 'static {
+    /// Zeroed memory of `bytes` bytes, whole pages, readable and writable.
+    ///
+    /// # Errors
+    /// `VERR_NO_EXEC_MEMORY`.
+    fn allocate(bytes: usize) -> Result<Self, Status>;
+
+    /// Where it starts; a page boundary.
+    fn base(&self) -> R0Ptr;
+
+    /// All of it. Only before it is sealed.
+    fn writable(&mut self) -> &mut [u8];
+
+    /// Gives every segment its protection, and everything else none. Whole pages, in ascending order,
+    /// without overlap; nothing is both writable and executable afterwards.
+    ///
+    /// # Errors
+    /// What the memory manager said; the memory is then good for nothing but to be dropped.
+    fn seal(
+        &mut self,
+        segments: &mut dyn Iterator<Item = (Range<usize>, Protection)>,
+    ) -> Result<(), Status>;
+}
+
+/// An exported symbol: where its name lies in [`MappedImage::names`], and its image offset.
+struct Exported {
+    name: Range<usize>,
+    offset: u64,
+}
+
+/// A module image, ready to be called.
+pub struct MappedImage<M> {
+    memory: M,
+    bytes: usize,
+    names: Vec<u8>,
+    /// Sorted by name.
+    exports: Vec<Exported>,
+    code: Vec<Range<u64>>,
+}
+
+impl<M: ImageMemory> MappedImage<M> {
+    /// Checks `file`, maps it, binds its imports to `exports` and seals it. Nothing of it runs.
+    ///
+    /// # Errors
+    /// `VERR_BAD_EXE_FORMAT` with the rule that the file breaks, `VERR_SYMBOL_NOT_FOUND` with the
+    /// import that the driver does not have, `VERR_NO_EXEC_MEMORY`, `VERR_NO_MEMORY`.
+    pub fn load(file: &[u8], exports: &[Export]) -> Result<Self, LoadError> {
+        let elf = Elf::parse(file).map_err(|error| sentence(&error))?;
+        let bytes = elf.image_size();
+        let mut memory = M::allocate(bytes)?;
+        let base = memory.base().get();
+        elf.load(memory.writable(), base, &mut |name| find(exports, name))
+            .map_err(|error| sentence(&error))?;
+
+        let mut image =
+            Self { memory, bytes, names: Vec::new(), exports: Vec::new(), code: Vec::new() };
+        for symbol in elf.symbols() {
+            let start = image.names.len();
+            image.names.try_extend_from_slice(symbol.name.as_bytes())?;
+            let name = start..image.names.len();
+            image.exports.try_push(Exported { name, offset: symbol.offset as u64 })?;
+        }
+        let names = &*image.names;
+        image.exports.sort_unstable_by_key(|exported| names.get(exported.name.clone()));
+        for segment in elf.segments().filter(|s| s.protection == Protection::ReadExecute) {
+            image.code.try_push(segment.pages.start as u64..segment.pages.end as u64)?;
+        }
+        let relro = elf.relro().unwrap_or(0..0);
+        image.memory.seal(&mut elf.segments().flat_map(|segment| {
+            split(segment.pages, &relro)
+                .map(move |(pages, is_relro)| match (segment.protection, is_relro) {
+                    (Protection::ReadWrite, true) => (pages, Protection::Read),
+                    (protection, _) => (pages, protection),
+                })
+                .into_iter()
+                .filter(|(pages, _)| !pages.is_empty())
+        }))?;
+        Ok(image)
+    }
+
+    fn offset_of(&self, name: &str) -> Option<u64> {
+        let compare =
+            |exported: &Exported| self.names.get(exported.name.clone()).cmp(&Some(name.as_bytes()));
+        let index = self.exports.binary_search_by(compare).ok()?;
+        self.exports.get(index).map(|exported| exported.offset)
+    }
+
+    /// The address of an entry point as a pointer, if it is one of this image.
+    fn callable(&self, EntryPoint(address): EntryPoint) -> Option<*const ()> {
+        let offset = address.get().checked_sub(self.memory.base().get())?;
+        let is_code = self.code.iter().any(|code| code.contains(&offset));
+        is_code.then_some(address.get() as usize as *const ())
+    }
+}
+
+/// A segment's pages before, in and after `relro`.
+fn split(pages: Range<usize>, relro: &Range<usize>) -> [(Range<usize>, bool); 3] {
+    let start = relro.start.clamp(pages.start, pages.end);
+    let end = relro.end.clamp(start, pages.end);
+    [(pages.start..start, false), (start..end, true), (end..pages.end, false)]
+}
+
+fn sentence(error: &ElfError) -> LoadError {
+    LoadError::new(error.status(), format_args!("{error}"))
+}
+
+/// A session as ring-0 code names it.
+pub(crate) fn session_pointer(SessionHandle(handle): SessionHandle) -> *mut SUPDRVSESSION {
+    handle.get() as usize as *mut SUPDRVSESSION
+}
+
+impl<M: ImageMemory> Image for MappedImage<M> {
+    fn base(&self) -> R0Ptr {
+        self.memory.base()
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn symbol(&self, name: &str) -> Option<R0Ptr> {
+        self.base().checked_add(self.offset_of(name)?)
+    }
+
+    fn entry_point(&self, name: &str) -> Option<EntryPoint> {
+        let entry = EntryPoint(self.symbol(name)?);
+        self.callable(entry).map(|_| entry)
+    }
+
+    fn call_init(&self, entry: EntryPoint, module: R0Ptr) -> Status {
+        let Some(function) = self.callable(entry) else { return Status::VERR_INVALID_POINTER };
+        type Init = unsafe extern "C" fn(*mut core::ffi::c_void) -> i32;
+        // SAFETY: `callable` found the address in mapped code of this image, which lives as long as
+        // `self`; that the exported `ModuleInit` has the header's prototype is the module's promise,
+        // which whoever loads ring-0 code vouches for.
+        let init = unsafe { core::mem::transmute::<*const (), Init>(function) };
+        // SAFETY: the prototype is the header's; the argument is an opaque value that the module only
+        // hands back.
+        Status::new(unsafe { init(module.get() as usize as *mut core::ffi::c_void) })
+    }
+
+    fn call_term(&self, entry: EntryPoint, module: R0Ptr) {
+        let Some(function) = self.callable(entry) else { return };
+        type Term = unsafe extern "C" fn(*mut core::ffi::c_void);
+        // SAFETY: `callable` found the address in mapped code of this image; that the exported
+        // `ModuleTerm` has the header's prototype is the module's promise.
+        let term = unsafe { core::mem::transmute::<*const (), Term>(function) };
+        // SAFETY: the prototype is the header's; the driver calls it once, after the last other call.
+        unsafe { term(module.get() as usize as *mut core::ffi::c_void) };
+    }
+
+    fn call_service(&self, entry: EntryPoint, call: ServiceCall<'_>) -> Status {
+        let Some(function) = self.callable(entry) else { return Status::VERR_INVALID_POINTER };
+        type Handler =
+            unsafe extern "C" fn(*mut SUPDRVSESSION, u32, u64, *mut SUPR0SERVICEREQHDR) -> i32;
+        // SAFETY: `callable` found the address in mapped code of this image; that the function which
+        // the loader was told to be the request handler has the header's prototype is the word of
+        // whoever loaded the module.
+        let handler = unsafe { core::mem::transmute::<*const (), Handler>(function) };
+        let packet = match call.packet {
+            Some(packet) => packet.as_mut_ptr().cast::<SUPR0SERVICEREQHDR>(),
+            None => core::ptr::null_mut(),
+        };
+        // SAFETY: the prototype is the header's; the packet is null or `cbReq` bytes, as its header
+        // says, aligned to 8, exclusively borrowed for the time of the call, so the handler may
+        // change it.
+        Status::new(unsafe {
+            handler(session_pointer(call.session), call.operation, call.argument, packet)
+        })
+    }
+}
+
+impl<M: ImageMemory> core::fmt::Debug for MappedImage<M> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("MappedImage")
+            .field("base", &self.memory.base())
+            .field("bytes", &self.bytes)
+            .field("exports", &self.exports.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a module prints has this level.
+pub(crate) const MODULE_LOG_LEVEL: LogLevel = LogLevel::Info;

@@ -1,0 +1,157 @@
+//! [`Connection`]: the typed requests of a session, over whichever transport it has.
+//!
+//! A request is built in a buffer of this library's own, sent, and read back. Fixed requests live on
+//! the stack; those with a tail are as large as it is.
+
+use sup_abi::Status;
+use sup_abi::request::{
+    CONNECT_MAGIC, Connect, ConnectIn, ConnectOut, HEADER_BYTES, HEADER_FLAGS, Header,
+    INITIAL_COOKIE, PROTOCOL_VERSION, Request, is_compatible,
+};
+use sup_embedded::{Client, Words};
+use zerocopy::{FromBytes, IntoBytes};
+
+use crate::error::{Error, Result};
+
+/// The way to the driver.
+#[derive(Debug)]
+enum Transport {
+    Embedded(Client),
+}
+
+/// An open session, with the cookies that every request carries.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    transport: Transport,
+    cookie: u32,
+    session_cookie: u32,
+}
+
+/// A stack buffer for every fixed request; 8-byte words, so that packets are aligned.
+type FixedPacket = [u64; 48];
+
+/// What came back: the request's status, and the output if there is one.
+pub(crate) struct Reply<T> {
+    pub(crate) status: Status,
+    pub(crate) output: Option<T>,
+}
+
+impl Connection {
+    /// Opens a session in this process and agrees on the protocol.
+    ///
+    /// # Errors
+    /// What kept the driver from starting; `VERR_VM_DRIVER_VERSION_MISMATCH` with both versions.
+    pub(crate) fn embedded() -> Result<Self> {
+        let client = Client::open()
+            .map_err(|status| Error::new("Session::open", status, "the driver did not start"))?;
+        let mut connection = Self {
+            transport: Transport::Embedded(client),
+            cookie: INITIAL_COOKIE,
+            session_cookie: 0,
+        };
+        let connected = connection.connect()?;
+        connection.cookie = connected.cookie;
+        connection.session_cookie = connected.session_cookie;
+        Ok(connection)
+    }
+
+    fn connect(&self) -> Result<ConnectOut> {
+        let input = ConnectIn {
+            magic: CONNECT_MAGIC,
+            requested_version: PROTOCOL_VERSION,
+            minimum_version: PROTOCOL_VERSION,
+        };
+        let mismatch =
+            |detail: String| Error::new("Connect", Status::VERR_VM_DRIVER_VERSION_MISMATCH, detail);
+        let reply = self.exchange::<Connect>(&input)?;
+        match reply.output {
+            Some(output) if reply.status.is_success() => {
+                if is_compatible(PROTOCOL_VERSION, output.session_version) {
+                    return Ok(output);
+                }
+                Err(mismatch(format!("the driver speaks {:#010x}", output.session_version)))
+            }
+            Some(output) => Err(mismatch(format!(
+                "the driver speaks version {:#010x}, this library {PROTOCOL_VERSION:#010x}; \
+                 update the older of the two",
+                output.driver_version
+            ))),
+            None => Err(mismatch(format!("the driver answered {}", reply.status))),
+        }
+    }
+
+    /// Sends a request without a tail.
+    ///
+    /// # Errors
+    /// The request's status.
+    pub(crate) fn call<R: Request>(&self, input: &R::In) -> Result<R::Out> {
+        let reply = self.exchange::<R>(input)?;
+        match reply.output {
+            Some(output) if reply.status.is_success() => Ok(output),
+            _ => Err(Error::new(name::<R>(), reply.status, "")),
+        }
+    }
+
+    /// Sends a request without a tail, and returns whatever status it has.
+    ///
+    /// # Errors
+    /// The transport's status.
+    pub(crate) fn exchange<R: Request>(&self, input: &R::In) -> Result<Reply<R::Out>> {
+        const { assert!(R::BYTES_IN <= size_of::<FixedPacket>()) };
+        const { assert!(R::BYTES_OUT <= size_of::<FixedPacket>()) };
+        let mut buffer: FixedPacket = [0; 48];
+        let bytes = buffer.as_mut_bytes();
+        let packet = &mut bytes[..R::BYTES_IN.max(R::BYTES_OUT)];
+        packet[HEADER_BYTES..R::BYTES_IN].copy_from_slice(input.as_bytes());
+        let (status, answered) = self.send::<R>(packet, R::BYTES_IN, R::BYTES_OUT)?;
+        let output = (answered >= R::BYTES_OUT)
+            .then(|| R::Out::read_from_bytes(&packet[HEADER_BYTES..R::BYTES_OUT]).ok())
+            .flatten();
+        Ok(Reply { status, output })
+    }
+
+    /// Sends a packet that is complete behind its header; returns the status and the bytes answered.
+    ///
+    /// # Errors
+    /// The transport's status.
+    #[inline]
+    pub(crate) fn send<R: Request>(
+        &self,
+        packet: &mut [u8],
+        bytes_in: usize,
+        bytes_out: usize,
+    ) -> Result<(Status, usize)> {
+        let too_large = |_| Error::new(name::<R>(), Status::VERR_TOO_MUCH_DATA, "");
+        let header = Header {
+            cookie: self.cookie,
+            session_cookie: self.session_cookie,
+            bytes_in: u32::try_from(bytes_in).map_err(too_large)?,
+            bytes_out: u32::try_from(bytes_out).map_err(too_large)?,
+            flags: HEADER_FLAGS,
+            rc: Status::VERR_INTERNAL_ERROR.raw(),
+        };
+        packet[..HEADER_BYTES].copy_from_slice(header.as_bytes());
+        match &self.transport {
+            Transport::Embedded(client) => client.request(R::FUNCTION.into(), packet),
+        }
+        .map_err(|error| {
+            Error::new(name::<R>(), error.0, "the driver found the packet malformed")
+        })?;
+        let header = Header::read_from_bytes(&packet[..HEADER_BYTES])
+            .map_err(|_| Error::new(name::<R>(), Status::VERR_INTERNAL_ERROR, ""))?;
+        Ok((Status::new(header.rc), header.bytes_out as usize))
+    }
+
+    /// A page of the state words of the session's semaphores.
+    pub(crate) fn word_page(&self, number: usize) -> Option<Words> {
+        match &self.transport {
+            Transport::Embedded(client) => client.word_page(number),
+        }
+    }
+}
+
+/// The name of a request in the table.
+pub(crate) fn name<R: Request>() -> &'static str {
+    let row = sup_abi::request::TABLE.iter().find(|row| row.function == R::FUNCTION);
+    row.map_or("request", |row| row.name)
+}

@@ -1,0 +1,345 @@
+//! [`Module`] and [`ServiceModule`]: ring-0 modules that a session loaded.
+
+use std::path::Path;
+
+use sup_abi::request::{
+    CallService, CallServiceIn, GetSymbol, GetSymbolIn, HEADER_BYTES, ImageIn, LoadModule,
+    LoadModuleIn, LoadModuleOut, MESSAGE_BYTES, padded, terminated,
+};
+use sup_abi::{
+    IMAGE_BYTES_MAX, IMAGE_NAME_CHARS_MAX, R0Ptr, SERVICE_NAME_CHARS_MAX,
+    SERVICE_PACKET_BYTES_LIMIT, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status,
+};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use crate::Session;
+use crate::connection::Connection;
+use crate::error::{Error, Result};
+
+/// A ring-0 module. Dropping it gives the session's reference back.
+#[derive(Debug)]
+pub struct Module {
+    session: Session,
+    base: R0Ptr,
+    bytes: u32,
+    was_loaded: bool,
+}
+
+impl Module {
+    /// Where the image is, in ring 0.
+    pub fn base(&self) -> R0Ptr {
+        self.base
+    }
+
+    /// Bytes of the image in memory.
+    pub fn image_bytes(&self) -> u32 {
+        self.bytes
+    }
+
+    /// True if it was loaded already, and this is one more reference.
+    pub fn was_loaded(&self) -> bool {
+        self.was_loaded
+    }
+
+    /// The address of an exported symbol, in ring 0. Corresponds to `SUPR3GetSymbolR0`.
+    ///
+    /// # Errors
+    /// `VERR_SYMBOL_NOT_FOUND`.
+    pub fn symbol(&self, name: &str) -> Result<R0Ptr> {
+        let Some(field) = padded(name) else {
+            return Err(Error::new(
+                "GetSymbol",
+                Status::VERR_SYMBOL_NOT_FOUND,
+                format!("no symbol has a name like '{}'", name.escape_debug()),
+            ));
+        };
+        let input = GetSymbolIn { base: self.base, name: field };
+        let output = self.session.connection().call::<GetSymbol>(&input).map_err(|error| {
+            Error::new(error.call(), error.status(), format!("the module exports no '{name}'"))
+        })?;
+        Ok(output.address)
+    }
+
+    /// Gives the reference back and says how that went. Corresponds to `SUPR3FreeModule`.
+    ///
+    /// # Errors
+    /// `VERR_DANGLING_OBJECTS` if objects live whose destructor lies in the module; it stays loaded
+    /// until the session is closed.
+    pub fn free(self) -> Result<()> {
+        let module = std::mem::ManuallyDrop::new(self);
+        let result = release(module.session.connection(), module.base);
+        // SAFETY: `module` is never used again, and never dropped: the session is moved out once.
+        drop(unsafe { std::ptr::read(&raw const module.session) });
+        result
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        if let Err(error) = release(self.session.connection(), self.base) {
+            tracing::warn!(target: "supdrv", %error, "a module stays loaded until its session ends");
+        }
+    }
+}
+
+fn release(connection: &Connection, base: R0Ptr) -> Result<()> {
+    connection.call::<sup_abi::request::FreeModule>(&ImageIn { base }).map(|_| ())
+}
+
+/// A ring-0 module with a request handler. Dropping it gives the session's reference back.
+#[derive(Debug)]
+pub struct ServiceModule {
+    module: Module,
+    name: [u8; SERVICE_NAME_CHARS_MAX + 1],
+}
+
+/// Requests up to this size are built on the stack.
+const SMALL: usize = 64 * size_of::<u64>();
+
+impl ServiceModule {
+    /// The module itself.
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// Calls the service without a packet, and returns its status unchanged.
+    ///
+    /// # Errors
+    /// A negative status of the service; `VERR_SUPDRV_SERVICE_NOT_FOUND` if it was freed meanwhile.
+    #[inline]
+    pub fn call(&self, operation: u32, argument: u64) -> Result<Status> {
+        self.exchange(operation, argument, &mut [])
+    }
+
+    /// Calls the service with a request packet, which it may change, and returns its status unchanged.
+    ///
+    /// The packet starts with its [`SUPR0SERVICEREQHDR`], whose size is the packet's.
+    ///
+    /// # Errors
+    /// A negative status of the service, and the packet as it left it; `VERR_INVALID_MAGIC` or
+    /// `VERR_INVALID_PARAMETER` if the packet's header is not right, `VERR_INTERNAL_ERROR` if the
+    /// packet is too large: 4031 bytes are the most.
+    #[inline]
+    pub fn call_with<T>(&self, operation: u32, argument: u64, packet: &mut T) -> Result<Status>
+    where
+        T: FromBytes + IntoBytes + Immutable + KnownLayout + ?Sized,
+    {
+        let packet = packet.as_mut_bytes();
+        check_packet(packet)?;
+        self.exchange(operation, argument, packet)
+    }
+
+    #[inline]
+    fn exchange(&self, operation: u32, argument: u64, packet: &mut [u8]) -> Result<Status> {
+        let size = HEADER_BYTES + size_of::<CallServiceIn>() + packet.len();
+        let status = if size <= SMALL {
+            let mut buffer = [0_u64; SMALL / size_of::<u64>()];
+            self.send(operation, argument, packet, &mut buffer.as_mut_bytes()[..size])
+        } else {
+            let mut buffer = vec![0_u64; size.div_ceil(size_of::<u64>())];
+            self.send(operation, argument, packet, &mut buffer.as_mut_bytes()[..size])
+        }?;
+        if status.is_failure() {
+            return Err(Error::new("CallService", status, ""));
+        }
+        Ok(status)
+    }
+
+    #[inline]
+    fn send(
+        &self,
+        operation: u32,
+        argument: u64,
+        packet: &mut [u8],
+        buffer: &mut [u8],
+    ) -> Result<Status> {
+        const BODY: usize = HEADER_BYTES + size_of::<CallServiceIn>();
+        let size = buffer.len();
+        let input = CallServiceIn { name: self.name, operation, argument };
+        buffer[HEADER_BYTES..BODY].copy_from_slice(input.as_bytes());
+        buffer[BODY..].copy_from_slice(packet);
+        let (status, _) =
+            self.module.session.connection().send::<CallService>(buffer, size, size)?;
+        packet.copy_from_slice(&buffer[BODY..]);
+        Ok(status)
+    }
+}
+
+/// Checks the header of a request packet, as the driver will.
+fn check_packet(packet: &[u8]) -> Result<()> {
+    const LIMIT: usize =
+        SERVICE_PACKET_BYTES_LIMIT as usize - HEADER_BYTES - size_of::<CallServiceIn>();
+    if packet.len() >= LIMIT {
+        return Err(Error::new(
+            "CallService",
+            Status::VERR_INTERNAL_ERROR,
+            format!("the packet has {} bytes, {} are the most", packet.len(), LIMIT - 1),
+        ));
+    }
+    let Ok((header, _)) = SUPR0SERVICEREQHDR::read_from_prefix(packet) else {
+        return Session::refuse(
+            "CallService",
+            Status::VERR_INVALID_PARAMETER,
+            "the packet is too short for its header",
+        );
+    };
+    if header.u32Magic != SUPR0SERVICEREQHDR_MAGIC {
+        return Session::refuse(
+            "CallService",
+            Status::VERR_INVALID_MAGIC,
+            "the packet's header has another magic",
+        );
+    }
+    if header.cbReq as usize != packet.len() {
+        return Session::refuse(
+            "CallService",
+            Status::VERR_INVALID_PARAMETER,
+            "the size in the packet's header is not the packet's",
+        );
+    }
+    Ok(())
+}
+
+impl Session {
+    /// Loads a ring-0 module. Corresponds to `SUPR3LoadModule`.
+    ///
+    /// # Errors
+    /// `VERR_BAD_EXE_FORMAT` with the rule that the file breaks, `VERR_SYMBOL_NOT_FOUND` with the
+    /// missing import, `VERR_ALREADY_EXISTS` if other contents are loaded under the name,
+    /// `VERR_FILENAME_TOO_LONG`, what `ModuleInit` returned, `VERR_FILE_NOT_FOUND` and
+    /// `VERR_ACCESS_DENIED` of the file, `VERR_NO_EXEC_MEMORY`, `VERR_NO_MEMORY`.
+    pub fn load_module(&self, file: impl AsRef<Path>, name: &str) -> Result<Module> {
+        self.load_image(&read_image(file.as_ref())?, name, "")
+    }
+
+    /// Loads a ring-0 module whose function `handler` serves requests. Corresponds to
+    /// `SUPR3LoadServiceModule`.
+    ///
+    /// # Errors
+    /// Those of [`Session::load_module`], and `VERR_SYMBOL_NOT_FOUND` if there is no such function.
+    pub fn load_service_module(
+        &self,
+        file: impl AsRef<Path>,
+        name: &str,
+        handler: &str,
+    ) -> Result<ServiceModule> {
+        self.load_service_image(&read_image(file.as_ref())?, name, handler)
+    }
+
+    /// [`Session::load_service_module`] with the image in memory.
+    ///
+    /// # Errors
+    /// Those of [`Session::load_service_module`].
+    pub fn load_service_image(
+        &self,
+        image: &[u8],
+        name: &str,
+        handler: &str,
+    ) -> Result<ServiceModule> {
+        let Some(service_name) = padded(name) else {
+            return Err(Error::new(
+                LOAD,
+                Status::VERR_FILENAME_TOO_LONG,
+                format!("the name of a service has at most {SERVICE_NAME_CHARS_MAX} bytes"),
+            ));
+        };
+        if handler.is_empty() {
+            return Session::refuse(
+                LOAD,
+                Status::VERR_INVALID_PARAMETER,
+                "a service module needs the name of its request handler",
+            );
+        }
+        Ok(ServiceModule { module: self.load_image(image, name, handler)?, name: service_name })
+    }
+
+    /// [`Session::load_module`] with the image in memory; `handler` is empty for none.
+    ///
+    /// # Errors
+    /// Those of [`Session::load_module`].
+    pub fn load_image(&self, image: &[u8], name: &str, handler: &str) -> Result<Module> {
+        let Some(name_field) = padded(name) else {
+            return Err(Error::new(
+                LOAD,
+                Status::VERR_FILENAME_TOO_LONG,
+                format!("the name of a module has at most {IMAGE_NAME_CHARS_MAX} bytes"),
+            ));
+        };
+        let Some(handler_field) = padded(handler) else {
+            return Session::refuse(
+                LOAD,
+                Status::VERR_SYMBOL_NOT_FOUND,
+                "the name of the request handler is too long for a symbol",
+            );
+        };
+        let image_bytes = match u32::try_from(image.len()) {
+            Ok(bytes) if bytes <= IMAGE_BYTES_MAX => bytes,
+            _ => {
+                return Err(Error::new(
+                    LOAD,
+                    Status::VERR_BAD_EXE_FORMAT,
+                    format!("the file has {} bytes, {IMAGE_BYTES_MAX} are the most", image.len()),
+                ));
+            }
+        };
+        let input = LoadModuleIn {
+            name: name_field,
+            handler: handler_field,
+            image_bytes,
+            reserved: 0,
+            reserved2: 0,
+        };
+        let (status, output) = self.send_image(&input, image)?;
+        if status.is_failure() {
+            let message = terminated(&output.message).unwrap_or_default();
+            return Err(Error::new(LOAD, status, message.to_owned()));
+        }
+        Ok(Module {
+            session: self.clone(),
+            base: output.base,
+            bytes: output.image_bytes,
+            was_loaded: output.was_loaded != 0,
+        })
+    }
+
+    fn send_image(&self, input: &LoadModuleIn, image: &[u8]) -> Result<(Status, LoadModuleOut)> {
+        const BODY: usize = HEADER_BYTES + size_of::<LoadModuleIn>();
+        const OUT: usize = HEADER_BYTES + size_of::<LoadModuleOut>();
+        let bytes_in = BODY + image.len();
+        let words = bytes_in.max(OUT).div_ceil(size_of::<u64>());
+        let mut buffer = Vec::new();
+        buffer
+            .try_reserve_exact(words)
+            .map_err(|_| Error::new(LOAD, Status::VERR_NO_TMP_MEMORY, ""))?;
+        buffer.resize(words, 0_u64);
+        let packet = buffer.as_mut_bytes();
+        packet[HEADER_BYTES..BODY].copy_from_slice(input.as_bytes());
+        packet[BODY..bytes_in].copy_from_slice(image);
+        let (status, answered) = self.connection().send::<LoadModule>(packet, bytes_in, OUT)?;
+        let nothing = LoadModuleOut {
+            base: R0Ptr::NIL,
+            image_bytes: 0,
+            was_loaded: 0,
+            message: [0; MESSAGE_BYTES],
+        };
+        let output = (answered >= OUT)
+            .then(|| LoadModuleOut::read_from_bytes(&packet[HEADER_BYTES..OUT]).ok())
+            .flatten();
+        Ok((status, output.unwrap_or(nothing)))
+    }
+}
+
+const LOAD: &str = "LoadModule";
+
+fn read_image(file: &Path) -> Result<Vec<u8>> {
+    use std::io::ErrorKind;
+    std::fs::read(file).map_err(|error| {
+        let status = match error.kind() {
+            ErrorKind::NotFound => Status::VERR_FILE_NOT_FOUND,
+            ErrorKind::PermissionDenied => Status::VERR_ACCESS_DENIED,
+            ErrorKind::IsADirectory => Status::VERR_IS_A_DIRECTORY,
+            _ => Status::VERR_GENERAL_FAILURE,
+        };
+        Error::new(LOAD, status, format!("{}: {error}", file.display()))
+    })
+}

@@ -1,0 +1,323 @@
+//! [`EventSemaphore`] and [`ManualResetEvent`]: the event semaphores.
+//!
+//! Each has a state word in a page that ring 3 shares with the driver. A signal and a wait that
+//! succeeds at once are one atomic operation on it, and so is finding out that a poll has to fail; only
+//! a wait that sleeps, and a signal that finds sleepers, is a request. The protocol, with its proof, is
+//! [`sup_core::semaphore::word`].
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
+
+use sup_abi::Status;
+use sup_abi::request::{
+    Empty, SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp, SemaphoreOpIn,
+    SemaphoreOperation, SemaphoreQuery,
+};
+use sup_core::host::WordPage;
+use sup_core::semaphore::word::{Fast, NotThatSemaphore, StateWord};
+use sup_core::semaphore::word_position;
+use sup_embedded::Words;
+
+use crate::Session;
+use crate::error::{Error, Result};
+
+/// How long a wait may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timeout {
+    /// For ever.
+    Never,
+    /// Not at all: succeed now or not.
+    Poll,
+    /// So many milliseconds; rounded to nothing. `u32::MAX` is for ever, as in the header.
+    Millis(u32),
+    /// So long.
+    After(Duration),
+    /// Until then; a point in the past polls.
+    Until(Instant),
+    /// Until `CLOCK_MONOTONIC` shows so many nanoseconds, which is also what a [`Gip`](crate::Gip)
+    /// counts.
+    Deadline(u64),
+}
+
+impl Timeout {
+    /// The request's operation and timeout.
+    fn request(self) -> (SemaphoreOperation, u64) {
+        use SemaphoreOperation::{WaitDeadline, WaitMillis, WaitNanos};
+        let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        match self {
+            Self::Never => (WaitNanos, u64::MAX),
+            Self::Poll => (WaitNanos, 0),
+            Self::Millis(millis) => (WaitMillis, millis.into()),
+            Self::After(duration) => (WaitNanos, nanos(duration)),
+            Self::Until(then) => (WaitNanos, nanos(then.saturating_duration_since(Instant::now()))),
+            Self::Deadline(nanos) => (WaitDeadline, nanos),
+        }
+    }
+}
+
+/// Why a wait ended without the semaphore.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WaitError {
+    /// The time is over.
+    TimedOut,
+    /// A POSIX signal came in; the semaphore is as it was.
+    Interrupted,
+    /// The semaphore was closed.
+    Destroyed,
+    /// The request failed otherwise.
+    Failed(Error),
+}
+
+impl WaitError {
+    /// The status behind it.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::TimedOut => Status::VERR_TIMEOUT,
+            Self::Interrupted => Status::VERR_INTERRUPTED,
+            Self::Destroyed => Status::VERR_SEM_DESTROYED,
+            Self::Failed(error) => error.status(),
+        }
+    }
+}
+
+impl fmt::Display for WaitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(error) => error.fmt(f),
+            _ => write!(f, "wait: {}", self.status()),
+        }
+    }
+}
+
+impl std::error::Error for WaitError {}
+
+/// What both kinds have: a handle, and the place of its state word.
+struct Handle {
+    session: Session,
+    kind: SemaphoreKind,
+    handle: u32,
+    words: Words,
+    index: usize,
+}
+
+impl Handle {
+    fn create(session: &Session, kind: SemaphoreKind) -> Result<Self> {
+        let input = SemaphoreCreateIn {
+            kind: kind.into(),
+            handle: 0,
+            operation: SemaphoreQuery::Create.into(),
+            reserved: 0,
+            reserved2: 0,
+        };
+        let handle = session.connection().call::<SemaphoreCreate>(&input)?.value;
+        let place = word_position(handle)
+            .and_then(|(page, index)| Some((session.connection().word_page(page)?, index)));
+        let Some((words, index)) = place else {
+            return Session::refuse(
+                "SemaphoreCreate",
+                Status::VERR_INTERNAL_ERROR,
+                "the driver gave a handle without a state word",
+            );
+        };
+        Ok(Self { session: session.clone(), kind, handle, words, index })
+    }
+
+    #[inline]
+    fn word(&self) -> StateWord<'_> {
+        let word: &AtomicU64 = &self.words.words()[self.index];
+        StateWord::new(word)
+    }
+
+    #[inline]
+    fn signal(&self) -> Result<()> {
+        match self.word().signal(self.kind) {
+            Ok(Fast::Done) => Ok(()),
+            Ok(Fast::EnterDriver) => self.operate(SemaphoreOperation::Wake, 0).map(|_| ()),
+            Err(NotThatSemaphore) => self.invalid(),
+        }
+    }
+
+    #[inline]
+    fn wait(&self, timeout: Timeout) -> Result<(), WaitError> {
+        match self.word().try_take(self.kind) {
+            Ok(Fast::Done) => Ok(()),
+            Ok(Fast::EnterDriver) if timeout == Timeout::Poll => Err(WaitError::TimedOut),
+            Ok(Fast::EnterDriver) => self.sleep(timeout),
+            Err(NotThatSemaphore) => self.invalid().map_err(WaitError::Failed),
+        }
+    }
+
+    #[cold]
+    fn sleep(&self, timeout: Timeout) -> Result<(), WaitError> {
+        let (operation, timeout) = timeout.request();
+        match self.operate(operation, timeout) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match error.status() {
+                Status::VERR_TIMEOUT => WaitError::TimedOut,
+                Status::VERR_INTERRUPTED => WaitError::Interrupted,
+                Status::VERR_SEM_DESTROYED => WaitError::Destroyed,
+                _ => WaitError::Failed(error),
+            }),
+        }
+    }
+
+    #[cold]
+    fn operate(&self, operation: SemaphoreOperation, timeout: u64) -> Result<Status> {
+        let input = SemaphoreOpIn {
+            kind: self.kind.into(),
+            handle: self.handle,
+            operation: operation.into(),
+            reserved: 0,
+            timeout,
+        };
+        let reply = self.session.connection().exchange::<SemaphoreOp>(&input)?;
+        if reply.status.is_failure() {
+            return Err(Error::new("SemaphoreOp", reply.status, ""));
+        }
+        let Empty {} = reply.output.unwrap_or(Empty {});
+        Ok(reply.status)
+    }
+
+    #[cold]
+    fn invalid(&self) -> Result<()> {
+        Session::refuse("SemaphoreOp", Status::VERR_INVALID_HANDLE, "the semaphore is not open")
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if let Err(error) = self.operate(SemaphoreOperation::Close, 0) {
+            tracing::error!(target: "supdrv", %error, "cannot close a semaphore");
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Handle").field(&self.kind).field(&self.handle).finish()
+    }
+}
+
+/// An event that resets itself: each signal releases one wait. Corresponds to `SUPSEMEVENT`.
+///
+/// Signals do not add up: two signals before a wait release one. Dropping it closes it.
+///
+/// ```
+/// use sup::{Session, Timeout, WaitError};
+///
+/// let event = Session::open()?.event()?;
+/// assert_eq!(event.wait(Timeout::Poll), Err(WaitError::TimedOut));
+/// std::thread::scope(|scope| {
+///     let waiter = scope.spawn(|| event.wait(Timeout::Never));
+///     event.signal()?;
+///     waiter.join().unwrap()?;
+///     Ok(())
+/// })
+/// # .map_err(|error: Box<dyn std::error::Error>| error)
+/// # .unwrap();
+/// # Ok::<(), sup::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct EventSemaphore(Handle);
+
+impl EventSemaphore {
+    /// Signals. Corresponds to `SUPSemEventSignal`.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_HANDLE` if somebody closed it behind this owner's back.
+    #[inline]
+    pub fn signal(&self) -> Result<()> {
+        self.0.signal()
+    }
+
+    /// Waits for a signal and takes it. Corresponds to `SUPSemEventWait*`.
+    ///
+    /// # Errors
+    /// [`WaitError`].
+    #[inline]
+    pub fn wait(&self, timeout: Timeout) -> Result<(), WaitError> {
+        self.0.wait(timeout)
+    }
+
+    /// The handle's number in its session, for request packets to ring-0 modules.
+    pub fn handle(&self) -> u32 {
+        self.0.handle
+    }
+}
+
+/// An event that stays signalled until it is reset, and releases every wait. Corresponds to
+/// `SUPSEMEVENTMULTI`.
+///
+/// A thread that was waiting at a signal is released by it even if a reset follows at once. Dropping
+/// it closes it.
+#[derive(Debug)]
+pub struct ManualResetEvent(Handle);
+
+impl ManualResetEvent {
+    /// Signals. Corresponds to `SUPSemEventMultiSignal`.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_HANDLE` if somebody closed it behind this owner's back.
+    #[inline]
+    pub fn signal(&self) -> Result<()> {
+        self.0.signal()
+    }
+
+    /// Resets. Corresponds to `SUPSemEventMultiReset`.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_HANDLE` if somebody closed it behind this owner's back.
+    #[inline]
+    pub fn reset(&self) -> Result<()> {
+        self.0.word().reset(self.0.kind).or_else(|NotThatSemaphore| self.0.invalid())
+    }
+
+    /// Waits until it is signalled. Corresponds to `SUPSemEventMultiWait*`.
+    ///
+    /// # Errors
+    /// [`WaitError`].
+    #[inline]
+    pub fn wait(&self, timeout: Timeout) -> Result<(), WaitError> {
+        self.0.wait(timeout)
+    }
+
+    /// The handle's number in its session, for request packets to ring-0 modules.
+    pub fn handle(&self) -> u32 {
+        self.0.handle
+    }
+}
+
+impl Session {
+    /// Creates an event that resets itself. Corresponds to `SUPSemEventCreate`.
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY`, `VERR_NO_MORE_HANDLES`.
+    pub fn event(&self) -> Result<EventSemaphore> {
+        Handle::create(self, SemaphoreKind::Event).map(EventSemaphore)
+    }
+
+    /// Creates an event that stays signalled until it is reset. Corresponds to
+    /// `SUPSemEventMultiCreate`.
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY`, `VERR_NO_MORE_HANDLES`.
+    pub fn manual_reset_event(&self) -> Result<ManualResetEvent> {
+        Handle::create(self, SemaphoreKind::EventMulti).map(ManualResetEvent)
+    }
+
+    /// The resolution of waits in nanoseconds. Corresponds to `SUPSemEventGetResolution`.
+    ///
+    /// # Errors
+    /// Only those of the transport.
+    pub fn wait_resolution_ns(&self) -> Result<u32> {
+        let input = SemaphoreCreateIn {
+            kind: SemaphoreKind::Event.into(),
+            handle: 0,
+            operation: SemaphoreQuery::Resolution.into(),
+            reserved: 0,
+            reserved2: 0,
+        };
+        Ok(self.connection().call::<SemaphoreCreate>(&input)?.value)
+    }
+}
