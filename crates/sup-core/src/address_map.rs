@@ -28,7 +28,7 @@ impl<V> AddressMap<V> {
     pub(crate) fn reserve(&mut self, additional: usize) -> Result<(), OutOfMemory> {
         let needed = self.count.saturating_add(additional);
         let mut size = self.buckets.len().max(MIN_BUCKETS);
-        while needed > size / 4 * 3 {
+        while needed > size.saturating_sub(size / 4) {
             size = size.checked_mul(2).ok_or(OutOfMemory)?;
         }
         if size == self.buckets.len() {
@@ -46,7 +46,7 @@ impl<V> AddressMap<V> {
     }
 
     /// Inserts; the address must not be in the map.
-    pub(crate) fn insert(&mut self, address: u64, value: V) -> Result<(), OutOfMemory> {
+    pub(crate) fn try_insert(&mut self, address: u64, value: V) -> Result<(), OutOfMemory> {
         self.reserve(1)?;
         self.place(address, value);
         self.count = self.count.saturating_add(1);
@@ -154,7 +154,7 @@ mod tests {
             for (step, operation) in operations.into_iter().enumerate() {
                 match operation {
                     Operation::Insert(address) if !model.contains_key(&address) => {
-                        map.insert(address, step).unwrap();
+                        map.try_insert(address, step).unwrap();
                         model.insert(address, step);
                     }
                     Operation::Insert(address) | Operation::Get(address) => {

@@ -470,3 +470,6 @@ fn source_flag(source: AddressSource) -> u32 {
         AddressSource::Synthetic => MEMORY_SYNTHETIC_PHYS,
     }
 }
+
+#[cfg(test)]
+mod tests;

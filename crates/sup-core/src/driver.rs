@@ -18,13 +18,15 @@ use crate::segments::lock_with_room;
 use crate::slots::{Handle, HandleKind, Slots};
 use crate::{Lock, Session, SessionHandle};
 
+/// All sessions; `None` for one that is just being opened.
+type SessionTable<H> = Slots<Option<Arc<Session<H>>>>;
+
 /// The support driver.
 pub struct Driver<H: Host> {
     host: H,
     cookie: u32,
     gip: Arc<Gip<H>>,
-    /// `None` for a session that is just being opened.
-    sessions: Lock<H::SpinLock, Slots<Option<Arc<Session<H>>>>>,
+    sessions: Lock<H::SpinLock, SessionTable<H>>,
     objects: Lock<H::SpinLock, Registry<H>>,
     images: Lock<H::Mutex, ImageTable<H>>,
     /// The handles that modules know themselves by.
@@ -192,7 +194,7 @@ impl<H: Host> Driver<H> {
         &self.gip
     }
 
-    pub(crate) fn sessions(&self) -> &Lock<H::SpinLock, Slots<Option<Arc<Session<H>>>>> {
+    pub(crate) fn sessions(&self) -> &Lock<H::SpinLock, SessionTable<H>> {
         &self.sessions
     }
 

@@ -108,9 +108,9 @@ impl<H: Host> MemoryTable<H> {
         self.pages = self.pages.saturating_add(u64::from(block.memory.pages().get()));
         let kernel = block.memory.kernel_address();
         if !kernel.is_nil() {
-            self.by_address.insert(kernel.get(), block.clone())?;
+            self.by_address.try_insert(kernel.get(), block.clone())?;
         }
-        self.by_address.insert(block.memory.user_address().get(), block)
+        self.by_address.try_insert(block.memory.user_address().get(), block)
     }
 
     /// Takes the block that `service` gave out at this address; the caller drops it with no lock held.

@@ -29,11 +29,11 @@ impl Ranges {
     /// Gives a range back that `take` returned.
     pub(crate) fn give_back(&mut self, start: u64, length: u64) {
         let (mut start, mut end) = (start, start + length);
-        if let Some((&before, &before_end)) = self.free.range(..start).next_back() {
-            if before_end == start {
-                self.free.remove(&before);
-                start = before;
-            }
+        if let Some((&before, &before_end)) = self.free.range(..start).next_back()
+            && before_end == start
+        {
+            self.free.remove(&before);
+            start = before;
         }
         if let Some(after_end) = self.free.remove(&end) {
             end = after_end;

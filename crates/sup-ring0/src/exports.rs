@@ -44,9 +44,9 @@ macro_rules! exports {
 pub const EXPORT_COUNT: usize = 31;
 
 /// The table for the backend `R`.
-pub fn exports<R: Ring0>() -> [Export; EXPORT_COUNT]
+pub fn exports<R>() -> [Export; EXPORT_COUNT]
 where
-    R: Host<Destructor = NativeDestructor>,
+    R: Ring0 + Host<Destructor = NativeDestructor>,
 {
     exports! {
         "SUPR0Printf" => printf::supr0_printf::<R> as *const (),
@@ -93,13 +93,14 @@ unsafe extern "C" {
     fn strlen(text: *const c_char) -> usize;
 }
 
+/// A driver, and a session of it.
+pub(crate) type Resolved<R> = (Arc<Driver<R>>, Arc<Session<R>>);
+
 /// The driver and the session that a module names.
 ///
 /// # Errors
 /// `VERR_INVALID_PARAMETER`.
-pub(crate) fn resolve<R: Ring0>(
-    session: *mut SUPDRVSESSION,
-) -> Result<(Arc<Driver<R>>, Arc<Session<R>>), Status> {
+pub(crate) fn resolve<R: Ring0>(session: *mut SUPDRVSESSION) -> Result<Resolved<R>, Status> {
     let driver = R::driver().ok_or(Status::VERR_INVALID_PARAMETER)?;
     let session = driver.session(SessionHandle(R0Ptr::new(session.addr() as u64)))?;
     Ok((driver, session))
@@ -229,7 +230,7 @@ mod tests {
     #[test]
     fn plausible_pointers_are_canonical_and_outside_the_first_and_last_page() {
         for (address, expected) in [
-            (0, false),
+            (0_usize, false),
             (0xfff, false),
             (0x1000, true),
             (0x7fff_ffff_ffff, true),

@@ -83,7 +83,8 @@ impl Source {
 
     /// Whether the whole file belongs to a test build only.
     pub(super) fn is_test(&self) -> bool {
-        self.path.ends_with("/tests.rs") || self.path.split('/').any(|part| part == "tests")
+        ["/tests.rs", "/testing.rs"].iter().any(|name| self.path.ends_with(name))
+            || self.path.split('/').any(|part| part == "tests")
     }
 
     /// The crate below `crates/` that this file belongs to.

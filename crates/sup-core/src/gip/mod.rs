@@ -243,7 +243,8 @@ pub(crate) fn interval_ns() -> u32 {
 
 /// Pages of a Global Information Page for `cpus` processors.
 pub const fn pages_for(cpus: u16) -> u16 {
-    let bytes = sup_abi::OFFSET_OF_CPUS + cpus as usize * size_of::<SUPGIPCPU>();
+    let entries = (cpus as usize).saturating_mul(size_of::<SUPGIPCPU>());
+    let bytes = sup_abi::OFFSET_OF_CPUS.saturating_add(entries);
     bytes.div_ceil(PAGE_SIZE) as u16
 }
 

@@ -183,11 +183,11 @@ impl Updater {
 
     /// Counter ticks an interval on a line that gains `behind` nanoseconds in [`SLEW_TICKS`] intervals.
     fn bent_rate(&self, behind: i64) -> u32 {
-        let interval = i64::from(self.line.interval_ns);
+        let slew = i64::from(self.line.interval_ns).saturating_mul(SLEW_TICKS);
         // A line ahead of the clock may be slowed down to a half, one behind sped up by 1/64.
-        let gain = (behind / SLEW_TICKS).clamp(-interval / 2, interval / 64);
-        let bent = u64::try_from(interval.saturating_add(gain)).unwrap_or(1).max(1);
-        let rate = mul_div(self.rate, u64::from(self.line.interval_ns), bent) >> RATE_BITS;
+        let gain = behind.clamp((slew / 2).saturating_neg(), slew / 64);
+        let (straight, bent) = (slew.unsigned_abs(), slew.saturating_add(gain).unsigned_abs());
+        let rate = mul_div(self.rate, straight, bent) >> RATE_BITS;
         u32::try_from(rate).unwrap_or(u32::MAX).max(1)
     }
 }

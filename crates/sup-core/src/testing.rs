@@ -1,0 +1,379 @@
+//! [`TestHost`]: a host that exists in tests only, with everything in ordinary memory.
+//!
+//! Memory is numbers, an image is a file that starts with `image`, time moves when a test says so. What
+//! it records (destructors and module calls that ran) shows order and count.
+
+extern crate std;
+
+use core::fmt;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc as StdArc, Condvar, Mutex};
+use std::time::Duration;
+use std::vec::Vec;
+
+use sup_abi::{
+    GroupId, Nanoseconds, PAGE_SIZE, Pages, PhysAddr, ProcessId, R0Ptr, R3Ptr, SUPGIPCPU,
+    SUPGIPMODE, SUPGLOBALINFOPAGE, Status, UserId,
+};
+
+use crate::gip::GipTicker;
+use crate::host::*;
+use crate::{LoadError, ObjectHandle};
+
+/// What happened in ring 0, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    Destroyed(u64),
+    Init,
+    Term,
+    Unmapped,
+    Service(u32),
+}
+
+/// What the parts of a test host share.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) events: Mutex<Vec<Event>>,
+    /// Memory blocks, images and views that exist.
+    pub(crate) live: AtomicU32,
+    /// What `ModuleInit` returns.
+    pub(crate) init_status: AtomicU32,
+    next_address: AtomicU64,
+    clock: AtomicU64,
+}
+
+/// A share in a record that counts as one living thing.
+#[derive(Debug)]
+pub(crate) struct Live(StdArc<Record>);
+
+impl Live {
+    fn new(record: &StdArc<Record>) -> Self {
+        record.live.fetch_add(1, Ordering::Relaxed);
+        Self(record.clone())
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.0.live.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TestHost {
+    pub(crate) record: StdArc<Record>,
+}
+
+impl TestHost {
+    fn address(&self, bytes: u64) -> u64 {
+        0x10_0000 + self.record.next_address.fetch_add(bytes, Ordering::Relaxed)
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        std::mem::take(&mut *self.record.events.lock().unwrap())
+    }
+}
+
+/// A destructor that records that it ran.
+#[derive(Debug, Clone)]
+pub(crate) struct TestDestructor {
+    address: u64,
+    record: StdArc<Record>,
+    tag: u64,
+}
+
+impl TestDestructor {
+    pub(crate) fn at(address: u64) -> Self {
+        Self { address, record: StdArc::default(), tag: 0 }
+    }
+
+    pub(crate) fn recording(host: &TestHost, address: u64, tag: u64) -> Self {
+        Self { address, record: host.record.clone(), tag }
+    }
+}
+
+impl Destructor for TestDestructor {
+    fn address(&self) -> R0Ptr {
+        R0Ptr::new(self.address)
+    }
+
+    fn run(self, _object: ObjectHandle) {
+        self.record.events.lock().unwrap().push(Event::Destroyed(self.tag));
+    }
+}
+
+/// A queue on a condition variable. Deadlines are in the test's time, which does not pass by itself,
+/// so a wait with a deadline that is not over yet gives up after a moment.
+#[derive(Debug, Default)]
+pub(crate) struct TestQueue(Mutex<u64>, Condvar);
+
+impl WaitQueue for TestQueue {
+    fn wait<R>(&self, wait: Wait, mut ready: impl FnMut() -> Option<R>) -> Result<R, WaitEnd> {
+        let mut wakes = self.0.lock().unwrap();
+        loop {
+            if let Some(value) = ready() {
+                return Ok(value);
+            }
+            if wait.deadline.is_over(Nanoseconds::new(0)) {
+                return Err(WaitEnd::TimedOut);
+            }
+            let (guard, result) = self.1.wait_timeout(wakes, Duration::from_millis(200)).unwrap();
+            wakes = guard;
+            if result.timed_out() && wait.deadline != crate::Deadline::Never {
+                return ready().ok_or(WaitEnd::TimedOut);
+            }
+        }
+    }
+
+    fn wake_one(&self) {
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
+        *self.0.lock().unwrap() += 1;
+        self.1.notify_all();
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct TestWords(StdArc<[AtomicU64; WORDS_PER_PAGE]>);
+
+impl WordPage for TestWords {
+    fn words(&self) -> &[AtomicU64; WORDS_PER_PAGE] {
+        &self.0
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct TestMemory {
+    user: u64,
+    kernel: u64,
+    pages: Pages,
+    _live: Live,
+}
+
+impl Memory for TestMemory {
+    fn pages(&self) -> Pages {
+        self.pages
+    }
+
+    fn user_address(&self) -> R3Ptr {
+        R3Ptr::new(self.user)
+    }
+
+    fn kernel_address(&self) -> R0Ptr {
+        R0Ptr::new(self.kernel)
+    }
+
+    fn physical_address(&self, page: u32) -> PhysAddr {
+        PhysAddr::new(self.user + u64::from(page) * PAGE_SIZE as u64)
+    }
+
+    fn address_source(&self) -> AddressSource {
+        AddressSource::Synthetic
+    }
+}
+
+/// An image with one symbol for every entry point it is asked for.
+#[derive(Debug)]
+pub(crate) struct TestImage {
+    base: u64,
+    record: StdArc<Record>,
+    _live: Live,
+}
+
+impl Drop for TestImage {
+    fn drop(&mut self) {
+        self.record.events.lock().unwrap().push(Event::Unmapped);
+    }
+}
+
+impl Image for TestImage {
+    fn base(&self) -> R0Ptr {
+        R0Ptr::new(self.base)
+    }
+
+    fn bytes(&self) -> usize {
+        PAGE_SIZE
+    }
+
+    fn symbol(&self, name: &str) -> Option<R0Ptr> {
+        let offset = ["ModuleInit", "ModuleTerm", "handler", "other"]
+            .iter()
+            .position(|known| *known == name)?;
+        Some(R0Ptr::new(self.base + 16 * (offset as u64 + 1)))
+    }
+
+    fn entry_point(&self, name: &str) -> Option<EntryPoint> {
+        self.symbol(name).map(EntryPoint)
+    }
+
+    fn call_init(&self, _entry: EntryPoint, _module: R0Ptr) -> Status {
+        self.record.events.lock().unwrap().push(Event::Init);
+        Status::new(self.record.init_status.load(Ordering::Relaxed).cast_signed())
+    }
+
+    fn call_term(&self, _entry: EntryPoint, _module: R0Ptr) {
+        self.record.events.lock().unwrap().push(Event::Term);
+    }
+
+    fn call_service(&self, _entry: EntryPoint, call: ServiceCall<'_>) -> Status {
+        self.record.events.lock().unwrap().push(Event::Service(call.operation));
+        Status::new(call.argument as u32 as i32)
+    }
+}
+
+pub(crate) struct TestGip(SUPGLOBALINFOPAGE, StdArc<Record>);
+
+#[expect(dead_code, reason = "counted as living while it exists")]
+pub(crate) struct TestGipView(Live);
+
+impl GipView for TestGipView {
+    fn address(&self) -> R3Ptr {
+        R3Ptr::new(0x5000)
+    }
+}
+
+impl GipMemory for TestGip {
+    type View = TestGipView;
+
+    fn page(&self) -> &SUPGLOBALINFOPAGE {
+        &self.0
+    }
+
+    fn cpus(&self) -> &[SUPGIPCPU] {
+        &self.0.aCPUs
+    }
+
+    fn physical_address(&self) -> PhysAddr {
+        PhysAddr::new(0x6000)
+    }
+
+    fn address_source(&self) -> AddressSource {
+        AddressSource::Synthetic
+    }
+
+    fn map(&self) -> Result<TestGipView, Status> {
+        Ok(TestGipView(Live::new(&self.1)))
+    }
+}
+
+impl Host for TestHost {
+    type SpinLock = parking_lot::RawMutex;
+    type Mutex = parking_lot::RawMutex;
+    type WaitQueue = TestQueue;
+    type WordPage = TestWords;
+    type Memory = TestMemory;
+    type Image = TestImage;
+    type Destructor = TestDestructor;
+    type Gip = TestGip;
+
+    fn now(&self) -> Nanoseconds {
+        Nanoseconds::new(self.record.clock.fetch_add(1_000, Ordering::Relaxed))
+    }
+
+    fn tsc(&self) -> u64 {
+        self.now().get()
+    }
+
+    fn now_and_tsc(&self) -> (Nanoseconds, u64) {
+        let now = self.now();
+        (now, now.get())
+    }
+
+    fn tsc_hz(&self) -> u64 {
+        1_000_000_000
+    }
+
+    fn wait_resolution_ns(&self) -> u32 {
+        50_000
+    }
+
+    fn caller(&self) -> Caller {
+        Caller { user: UserId::new(7), group: GroupId::new(7), process: ProcessId::new(7) }
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), Status> {
+        static SEED: AtomicU64 = AtomicU64::new(1);
+        for byte in bytes {
+            let next = SEED.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+            *byte = (next >> 32) as u8;
+        }
+        Ok(())
+    }
+
+    fn log(&self, _level: LogLevel, _line: fmt::Arguments<'_>) {}
+
+    fn word_page(&self) -> Result<TestWords, Status> {
+        Ok(TestWords(StdArc::new([const { AtomicU64::new(0) }; WORDS_PER_PAGE])))
+    }
+
+    fn allocate(&self, request: Allocation) -> Result<TestMemory, Status> {
+        let bytes = request.pages.bytes();
+        let kernel = match request.views {
+            Views::User => 0,
+            Views::UserAndKernel => self.address(bytes),
+        };
+        Ok(TestMemory {
+            user: self.address(bytes),
+            kernel,
+            pages: request.pages,
+            _live: Live::new(&self.record),
+        })
+    }
+
+    fn load_image(&self, _name: &str, file: &[u8]) -> Result<TestImage, LoadError> {
+        if !file.starts_with(b"image") {
+            return Err(LoadError::new(Status::VERR_BAD_EXE_FORMAT, format_args!("not an image")));
+        }
+        let (record, live) = (self.record.clone(), Live::new(&self.record));
+        Ok(TestImage { base: self.address(PAGE_SIZE as u64), record, _live: live })
+    }
+
+    fn export_count(&self) -> u32 {
+        3
+    }
+
+    fn gip_memory(&self, _cpus: u16) -> Result<TestGip, Status> {
+        let page = zerocopy::FromZeros::new_zeroed();
+        Ok(TestGip(page, self.record.clone()))
+    }
+
+    fn start_gip_timer(
+        &self,
+        _ticker: GipTicker<Self>,
+        _interval: Nanoseconds,
+    ) -> Result<(), Status> {
+        Ok(())
+    }
+
+    fn stop_gip_timer(&self) {}
+
+    fn gip_mode_override(&self) -> Option<SUPGIPMODE> {
+        None
+    }
+
+    fn cpus(&self) -> CpuSummary {
+        CpuSummary { table_size: 1, online: 1, present: 1, possible: 1 }
+    }
+
+    fn on_each_cpu(&self, visit: &mut dyn FnMut(CpuIdentity)) {
+        visit(self.current_cpu());
+    }
+
+    fn current_cpu(&self) -> CpuIdentity {
+        CpuIdentity { index: 0, apic: 0 }
+    }
+
+    fn control_registers(&self) -> ControlRegisters {
+        ControlRegisters { cr0: 0x8000_0001, cr4: 0xa0, efer: 0xc00 }
+    }
+
+    fn cpuid(&self, _leaf: u32, _subleaf: u32) -> [u32; 4] {
+        [0; 4]
+    }
+
+    fn read_msr(&self, _register: u32) -> Option<u64> {
+        None
+    }
+}

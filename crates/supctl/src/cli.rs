@@ -1,0 +1,173 @@
+//! The command line of `supctl`.
+
+use std::path::PathBuf;
+
+use anstyle::{AnsiColor, Style};
+use clap::builder::Styles;
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use sup::Status;
+
+const STYLES: Styles = Styles::styled()
+    .header(Style::new().bold())
+    .usage(Style::new().bold())
+    .literal(AnsiColor::Cyan.on_default())
+    .error(AnsiColor::Red.on_default().bold());
+
+/// The command of supdrv: check a machine, look at its clock, load and call ring-0 modules
+///
+/// Without a command it is the doctor.
+#[derive(Debug, Parser)]
+#[command(name = "supctl", version, styles = STYLES, max_term_width = 100, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    /// Show the driver's log on standard error; RUST_LOG has the last word
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+SUP_BACKEND=embedded|kernel|daemon:PATH chooses the driver. Without it, it is the kernel's if
+/dev/supdrv can be opened, and else the one in this process.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Doctor(DoctorArgs),
+    /// Load and call ring-0 modules
+    #[command(subcommand)]
+    Module(ModuleCommand),
+    Gip(GipArgs),
+    Status(StatusArgs),
+    Completions(CompletionsArgs),
+}
+
+/// Go through each service with real work, and say how it did
+///
+/// Exits with 0 only if every check passed. A check that failed says what to do.
+#[derive(Debug, Default, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModuleCommand {
+    Load(LoadArgs),
+    Call(CallArgs),
+}
+
+/// Load a ring-0 module, say where it went, and free it
+#[derive(Debug, Args)]
+pub(crate) struct LoadArgs {
+    /// The module's file
+    pub(crate) file: PathBuf,
+    /// Its name in the driver [default: the file's name without its ending]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The function that serves requests, if it must have one
+    #[arg(long, value_name = "SYMBOL")]
+    pub(crate) handler: Option<String>,
+}
+
+/// Load a ring-0 module as a service, call an operation of it, and free it
+///
+/// Prints the status and, as a hex dump, the request packet as the service left it.
+#[derive(Debug, Args)]
+pub(crate) struct CallArgs {
+    /// The module's file
+    pub(crate) file: PathBuf,
+    /// The service's name in the driver
+    pub(crate) service: String,
+    /// The operation
+    #[arg(value_name = "OP", value_parser = operation)]
+    pub(crate) operation: u32,
+    /// The operation's argument, decimal or 0x hexadecimal
+    #[arg(long = "arg", value_name = "N", default_value = "0", value_parser = number)]
+    pub(crate) argument: u64,
+    /// A file with the whole request packet, its header included
+    #[arg(long, value_name = "FILE")]
+    pub(crate) request_file: Option<PathBuf>,
+    /// Write the changed packet there instead of dumping it
+    #[arg(long, value_name = "FILE", requires = "request_file")]
+    pub(crate) output: Option<PathBuf>,
+    /// The function that serves requests [default: the service's name in camel case with
+    /// ServiceReqHandler behind it, as in helloServiceReqHandler]
+    #[arg(long, value_name = "SYMBOL")]
+    pub(crate) handler: Option<String>,
+}
+
+/// Look once at the Global Information Page, the driver's clock
+#[derive(Debug, Args)]
+pub(crate) struct GipArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Explain a status, by its number or its name; without one, list them all
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// As in -2 or VERR_INVALID_PARAMETER
+    #[arg(value_name = "CODE-OR-NAME", value_parser = status, allow_negative_numbers = true)]
+    pub(crate) status: Option<Status>,
+}
+
+/// Print a completion script for a shell
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    pub(crate) shell: Shell,
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+    let number = match hexadecimal {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|error| error.to_string())
+}
+
+fn operation(text: &str) -> Result<u32, String> {
+    u32::try_from(number(text)?).map_err(|_| "an operation has 32 bits".to_owned())
+}
+
+fn status(text: &str) -> Result<Status, String> {
+    match text.parse() {
+        Ok(number) => Ok(Status::new(number)),
+        Err(_) => Status::from_name(&text.to_ascii_uppercase())
+            .ok_or_else(|| "neither a number nor the name of a status".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_are_decimal_or_hexadecimal() {
+        assert_eq!(number("42"), Ok(42));
+        assert_eq!(number("0xffffffffffffffff"), Ok(u64::MAX));
+        assert_eq!(operation("0x10"), Ok(16));
+        for wrong in ["", "0x", "-1", "1k", "0x10000000000000000"] {
+            assert!(number(wrong).is_err(), "{wrong}");
+        }
+        assert!(operation("0x100000000").is_err());
+    }
+
+    #[test]
+    fn a_status_has_a_number_and_a_name() {
+        assert_eq!(status("-2"), Ok(Status::VERR_INVALID_PARAMETER));
+        assert_eq!(status("verr_invalid_parameter"), Ok(Status::VERR_INVALID_PARAMETER));
+        assert!(status("VERR_NONSENSE").is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! [`Failure`]: why a command ended early, as one sentence.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sup::Status;
+
+/// Why a command ended early. Its `Display` is the sentence for the user.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A call of the library failed.
+    Call(sup::Error),
+    /// A file of the user's cannot be read or written.
+    File { path: PathBuf, error: io::Error },
+    /// Standard output takes no more.
+    Output(io::Error),
+    /// A status that this version has no name for.
+    UnknownStatus(Status),
+}
+
+impl Failure {
+    /// For `map_err` on what was done with the file at `path`.
+    pub(crate) fn of_file(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::File { path: path.to_path_buf(), error }
+    }
+}
+
+impl From<sup::Error> for Failure {
+    fn from(error: sup::Error) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Call(error) => error.fmt(f),
+            Self::File { path, error } => {
+                write!(f, "{}: {}: {error}", path.display(), io_status(error))
+            }
+            Self::Output(error) => {
+                write!(f, "standard output: {}: {error}", io_status(error))
+            }
+            Self::UnknownStatus(status) => {
+                let kind = if status.is_failure() { "failure" } else { "success" };
+                write!(f, "{}: a {kind} that this version has no name for", status.raw())
+            }
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+fn io_status(error: &io::Error) -> Status {
+    match error.kind() {
+        io::ErrorKind::NotFound => Status::VERR_FILE_NOT_FOUND,
+        io::ErrorKind::PermissionDenied => Status::VERR_ACCESS_DENIED,
+        io::ErrorKind::IsADirectory => Status::VERR_IS_A_DIRECTORY,
+        _ => Status::VERR_GENERAL_FAILURE,
+    }
+}
