@@ -57,6 +57,7 @@ impl<T> Arc<T> {
     /// # Context
     /// Allocates: may sleep.
     pub fn try_new(value: T) -> Result<Self, OutOfMemory> {
+        crate::may_allocate()?;
         let layout = Layout::new::<Inner<T>>();
         // SAFETY: the layout is not of size zero: it contains at least the count.
         let memory = unsafe { alloc(layout) };

@@ -22,12 +22,23 @@
 extern crate alloc;
 
 mod arc;
+#[cfg(feature = "faults")]
+pub mod faults;
 mod vec;
 
 pub use arc::Arc;
 pub use vec::Vec;
 
 use sup_abi::Status;
+
+/// Fails where a test wants an allocation to fail.
+#[inline]
+fn may_allocate() -> Result<(), OutOfMemory> {
+    #[cfg(feature = "faults")]
+    return faults::may_allocate();
+    #[cfg(not(feature = "faults"))]
+    return Ok(());
+}
 
 /// The allocator had no memory to give. Nothing was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

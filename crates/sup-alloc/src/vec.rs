@@ -31,6 +31,7 @@ impl<T> Vec<T> {
     /// [`OutOfMemory`].
     pub fn try_with_capacity(capacity: usize) -> Result<Self, OutOfMemory> {
         let mut vec = Self::new();
+        crate::may_allocate()?;
         vec.0.try_reserve_exact(capacity).map_err(|_| OutOfMemory)?;
         Ok(vec)
     }
@@ -45,6 +46,9 @@ impl<T> Vec<T> {
     /// # Errors
     /// [`OutOfMemory`]; the array is unchanged.
     pub fn try_reserve(&mut self, additional: usize) -> Result<(), OutOfMemory> {
+        if self.0.capacity().wrapping_sub(self.0.len()) < additional {
+            crate::may_allocate()?;
+        }
         self.0.try_reserve(additional).map_err(|_| OutOfMemory)
     }
 

@@ -53,6 +53,8 @@ mod time;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use dispatch::PacketError;
 pub use driver::Driver;

@@ -5,6 +5,8 @@
 
 extern crate std;
 
+pub(crate) mod bench;
+
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc as StdArc, Condvar, Mutex};

@@ -63,8 +63,7 @@ mod tests {
     fn line(goal: Option<Goal>) -> Line {
         let ours = Summary { median: 30.0, lower: 29.0, upper: 31.0 };
         let pair = Pair { ours, theirs: ours.scaled(1.0 / 3.0), ratio: 3.0 };
-        let figure =
-            Figure { name: "a".into(), unit: "ns", compared_to: "b".into(), pair, goal };
+        let figure = Figure { name: "a".into(), unit: "ns", compared_to: "b".into(), pair, goal };
         Line { suite: "test", figure }
     }
 

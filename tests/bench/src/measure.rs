@@ -73,8 +73,7 @@ pub(crate) fn compare(mut ours: impl Routine, mut theirs: impl Routine) -> Resul
     let theirs_iterations = calibrate(&mut theirs)?;
     let (mut our_samples, mut their_samples) = (Vec::new(), Vec::new());
     let start = Instant::now();
-    while our_samples.len() < ROUNDS
-        && (our_samples.len() < ROUNDS_MIN || start.elapsed() < BUDGET)
+    while our_samples.len() < ROUNDS && (our_samples.len() < ROUNDS_MIN || start.elapsed() < BUDGET)
     {
         // Each side comes first in every other pair, in case that is an advantage.
         if our_samples.len() % 2 == 0 {

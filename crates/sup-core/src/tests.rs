@@ -1,0 +1,171 @@
+//! Out of memory: every allocation of every operation fails once, and nothing is lost or left.
+
+extern crate std;
+
+use std::sync::atomic::Ordering;
+
+use sup_abi::request::{
+    ContAlloc, Empty, GipMap, LowAlloc, PageAllocEx, PageAllocExIn, PageCountIn, Request,
+    SemaphoreKind,
+};
+use sup_abi::{SUPDRVOBJTYPE, Status};
+use sup_alloc::faults::failing_after;
+use zerocopy::IntoBytes;
+
+use crate::testing::bench::Bench;
+use crate::testing::{TestDestructor, TestHost};
+use crate::{Blocking, Driver};
+
+/// Lets allocation after allocation of `operation` fail, until it has none left to fail.
+fn exhaust(name: &str, operation: impl Fn(&Bench) -> Status) {
+    for successes in 0.. {
+        let bench = Bench::new();
+        let before = bench.driver.counts();
+        let (status, has_failed) = failing_after(successes, || operation(&bench));
+        if !has_failed {
+            assert!(status.is_success(), "{name}: {status}");
+            assert!(successes > 0, "{name} allocates nothing");
+            bench.close();
+            return;
+        }
+        assert_eq!(status, Status::VERR_NO_MEMORY, "{name}, allocation {successes}");
+        let after = bench.driver.counts();
+        assert_eq!(after.as_bytes(), before.as_bytes(), "{name}, allocation {successes}");
+        assert!(operation(&bench).is_success(), "{name} after allocation {successes} failed");
+        bench.close();
+    }
+}
+
+fn status_of<T>(result: Result<T, Status>) -> Status {
+    result.map_or_else(|status| status, |_| Status::VINF_SUCCESS)
+}
+
+fn send<R: Request>(bench: &Bench, input: &R::In, tail_out: usize) -> Status {
+    bench.send::<R>(input, &[], tail_out).unwrap().0
+}
+
+#[test]
+fn memory_services_leave_nothing_when_memory_runs_out() {
+    exhaust("LowAlloc", |bench| {
+        send::<LowAlloc>(bench, &PageCountIn { pages: 2, reserved: 0 }, 16)
+    });
+    exhaust("ContAlloc", |bench| {
+        send::<ContAlloc>(bench, &PageCountIn { pages: 2, reserved: 0 }, 0)
+    });
+    for kernel_mapping in [0, 1] {
+        let input = PageAllocExIn { pages: 2, kernel_mapping, user_mapping: 1, reserved: [0; 2] };
+        exhaust("PageAllocEx", |bench| send::<PageAllocEx>(bench, &input, 16));
+    }
+}
+
+#[test]
+fn modules_leave_nothing_when_memory_runs_out() {
+    exhaust("LoadModule", |bench| bench.load("service", "handler", b"image").0);
+}
+
+#[test]
+fn second_session_of_a_module_leaves_nothing_when_memory_runs_out() {
+    for successes in 0.. {
+        let first = Bench::new();
+        assert!(first.load("service", "handler", b"image").0.is_success());
+        let second = Bench {
+            host: first.host.clone(),
+            driver: first.driver.clone(),
+            session: first.driver.open_session().unwrap(),
+        };
+        let (status, has_failed) =
+            failing_after(successes, || second.load("service", "handler", b"image").0);
+        let references = first.driver.counts().image_references;
+        if !has_failed {
+            assert_eq!((status, references), (Status::VINF_SUCCESS, 2));
+            break;
+        }
+        assert_eq!((status, references), (Status::VERR_NO_MEMORY, 1));
+        first.driver.close_session(second.session);
+        first.close();
+    }
+}
+
+#[test]
+fn semaphores_leave_nothing_when_memory_runs_out() {
+    for kind in [SemaphoreKind::Event, SemaphoreKind::EventMulti] {
+        exhaust("SemaphoreCreate", |bench| {
+            status_of(bench.driver.semaphore_create(&bench.session, kind))
+        });
+    }
+}
+
+#[test]
+fn objects_leave_nothing_when_memory_runs_out() {
+    exhaust("SUPR0ObjRegister", |bench| {
+        // The tables have room for a while; a session of its own makes them grow at once.
+        let destructor = || TestDestructor::recording(&bench.host, 0x7000, 0);
+        let register =
+            || bench.driver.object_register(&bench.session, SUPDRVOBJTYPE::Vm, destructor());
+        let mut made = std::vec::Vec::new();
+        let status = loop {
+            match register() {
+                Ok(object) => made.push(object),
+                Err(status) => break status,
+            }
+            if made.len() == 200 {
+                break Status::VINF_SUCCESS;
+            }
+        };
+        for object in made {
+            assert!(bench.driver.object_release(&bench.session, object).is_ok());
+        }
+        status
+    });
+}
+
+#[test]
+fn reference_without_blocking_never_allocates() {
+    let bench = Bench::new();
+    let object = bench.object(1);
+    let (result, has_failed) =
+        failing_after(0, || bench.driver.object_add_ref(&bench.session, object, Blocking::Never));
+    assert_eq!((result, has_failed), (Ok(()), false));
+    bench.close();
+}
+
+#[test]
+fn opening_a_session_leaves_nothing_when_memory_runs_out() {
+    for successes in 0.. {
+        let host = TestHost::default();
+        let driver = Driver::start(host.clone()).unwrap();
+        let (session, has_failed) = failing_after(successes, || driver.open_session());
+        match session {
+            Ok(session) => driver.close_session(session),
+            Err(status) => assert_eq!(status, Status::VERR_NO_MEMORY),
+        }
+        assert_eq!(driver.counts().sessions, 0);
+        if !has_failed {
+            return;
+        }
+    }
+}
+
+#[test]
+fn driver_that_cannot_start_leaves_nothing() {
+    for successes in 0.. {
+        let host = TestHost::default();
+        let (driver, has_failed) = failing_after(successes, || Driver::start(host.clone()));
+        match driver {
+            Ok(_) => assert!(!has_failed),
+            Err(status) => assert_eq!(status, Status::VERR_NO_MEMORY),
+        }
+        assert_eq!(host.record.live.load(Ordering::Relaxed), 0);
+        if !has_failed {
+            return;
+        }
+    }
+}
+
+#[test]
+fn mapping_the_page_needs_no_memory_of_the_driver() {
+    let bench = Bench::new();
+    let (status, has_failed) = failing_after(0, || send::<GipMap>(&bench, &Empty {}, 0));
+    assert_eq!((status, has_failed), (Status::VINF_SUCCESS, false));
+    bench.close();
+}
