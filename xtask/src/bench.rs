@@ -18,6 +18,7 @@ pub(crate) fn run(project: &Project, args: &BenchArgs) -> Result<ExitCode> {
     command.args(&args.suite);
     command.args(args.json.then_some("--json"));
     command.args(args.list.then_some("--list"));
+    command.args(args.check.then_some("--check"));
     let status = command.status().context("cannot run cargo")?;
     // No code means that a signal ended it.
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);

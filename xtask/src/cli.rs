@@ -52,6 +52,9 @@ pub(crate) struct BenchArgs {
     /// List the suites and end
     #[arg(long)]
     pub(crate) list: bool,
+    /// Exit with 1 if a goal is missed
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[cfg(test)]

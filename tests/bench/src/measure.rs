@@ -18,11 +18,11 @@ use crate::stats::Summary;
 /// No sample is shorter: the clock's own cost and resolution vanish in it.
 const SAMPLE: Duration = Duration::from_millis(1);
 /// Pairs to take, if there is time. Odd, so that the median is one of them.
-const ROUNDS: usize = 501;
+const ROUNDS: usize = 301;
 /// Pairs to take in any case.
 const ROUNDS_MIN: usize = 31;
 /// After this time no more pairs are taken.
-const BUDGET: Duration = Duration::from_secs(2);
+const BUDGET: Duration = Duration::from_secs(1);
 
 /// Both sides, in nanoseconds an iteration.
 #[derive(Debug, Clone, Copy)]

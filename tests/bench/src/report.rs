@@ -83,7 +83,9 @@ fn print_row(row: &Row, widths: &[usize; COLUMNS.len()], style: Style) {
             Align::Right => format!("{cell:>width$}  "),
         };
     }
-    let text = text.trim_end_matches(|_| verdict.is_empty());
+    if verdict.is_empty() {
+        return print(format_args!("  {}", text.trim_end()));
+    }
     print(format_args!("  {text}{style}{verdict}{style:#}"));
 }
 

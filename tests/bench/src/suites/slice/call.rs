@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::hint::black_box;
 
 use anyhow::Result;
-use sup::Session;
 use sup_modules::HELLO;
 use sup_modules::hello::{OP_NOP, SERVICE_HANDLER};
 
+use super::open_session;
 use crate::figure::{Figure, Goal};
 use crate::measure::{compare, each};
 
@@ -19,7 +19,7 @@ extern "C" fn nothing(_session: usize, _operation: u32, _argument: u64, _packet:
 }
 
 pub(super) fn figure() -> Result<Figure> {
-    let service = Session::open()?.load_service_image(HELLO.image, HELLO.name, SERVICE_HANDLER)?;
+    let service = open_session()?.load_service_image(HELLO.image, HELLO.name, SERVICE_HANDLER)?;
     let handler: Handler = nothing;
     let pair = compare(
         each(|| black_box(&service).call(OP_NOP, black_box(0)).map(|_| ())),

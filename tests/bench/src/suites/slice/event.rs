@@ -5,13 +5,14 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
-use sup::{Session, Timeout};
+use sup::Timeout;
 
+use super::open_session;
 use crate::figure::{Figure, Goal};
 use crate::measure::{compare, each};
 
 pub(super) fn figure() -> Result<Figure> {
-    let event = Session::open()?.event()?;
+    let event = open_session()?.event()?;
     let word = CacheLine(AtomicU64::new(0));
     let pair = compare(
         each(|| -> Result<()> {

@@ -8,10 +8,11 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use sup::{ServiceModule, Session};
+use sup::ServiceModule;
 use sup_modules::hello::SERVICE_HANDLER;
 use sup_modules::{HELLO, HELLO_SHARED_OBJECT};
 
+use super::open_session;
 use super::shared_object::ObjectFile;
 use crate::figure::{Figure, Goal};
 use crate::measure::{Pair, Routine, compare, each};
@@ -25,7 +26,7 @@ pub(super) fn figures() -> Result<Vec<Figure>> {
     let object_file = ObjectFile::new(&object_path)?;
     object_file.check_unloads()?;
 
-    let session = Session::open()?;
+    let session = open_session()?;
     let load = || -> Result<ServiceModule> {
         let service = session.load_service_module(&module_path, HELLO.name, SERVICE_HANDLER)?;
         ensure!(!service.module().was_loaded(), "the module was still loaded");

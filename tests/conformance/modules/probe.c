@@ -1,0 +1,183 @@
+/** @file
+ * probe: does in ring 0 whatever a request says, and tells what came of it.
+ *
+ * The suite looks through it at the driver's ring-0 face: objects, semaphores, memory. It trusts its
+ * caller with every pointer, which no real module may do.
+ */
+
+#define IN_RING0
+#include <VBox/sup.h>
+
+#define VINF_SUCCESS            0
+#define VERR_GENERAL_FAILURE    (-1)
+#define VERR_INVALID_PARAMETER  (-2)
+#define VERR_NOT_SUPPORTED      (-37)
+#define VERR_INTERNAL_ERROR     (-225)
+
+/** Every operation has the same packet. au64[0] is the session to act in, 0 for the caller's. */
+typedef struct PROBEREQ
+{
+    SUPR0SERVICEREQHDR  Hdr;
+    uint64_t            au64[8];
+} PROBEREQ;
+typedef PROBEREQ *PPROBEREQ;
+
+int probeServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_t u64Arg, PSUPR0SERVICEREQHDR pReqHdr);
+int ModuleInit(void *hMod);
+void ModuleTerm(void *hMod);
+
+/** Where events are written down, outlives the module: a count, then the events. Ring-3 provides it. */
+static volatile uint64_t *g_pau64Scoreboard;
+static void              *g_hMod;
+static uint64_t           g_cInits;
+
+static void probeScore(uint64_t u64Event)
+{
+    if (g_pau64Scoreboard)
+    {
+        uint64_t i = __atomic_add_fetch(&g_pau64Scoreboard[0], 1, __ATOMIC_SEQ_CST);
+        if (i < 512)
+            g_pau64Scoreboard[i] = u64Event;
+    }
+}
+
+/** Scores pvUser1; with a session in pvUser2 tries to use the dying object, and scores the answers. */
+static void probeDestructor(void *pvObj, void *pvUser1, void *pvUser2)
+{
+    probeScore((uintptr_t)pvUser1);
+    if (pvUser2)
+    {
+        probeScore((uint32_t)SUPR0ObjAddRef(pvObj, (PSUPDRVSESSION)pvUser2));
+        probeScore((uint32_t)SUPR0ObjRelease(pvObj, (PSUPDRVSESSION)pvUser2));
+    }
+}
+
+static int probeRegister(PSUPDRVSESSION pSession, PPROBEREQ pReq)
+{
+    void *pvObj = SUPR0ObjRegister(pSession, (SUPDRVOBJTYPE)pReq->au64[1],
+                                   pReq->au64[3] & 1 ? NULL : probeDestructor,
+                                   (void *)(uintptr_t)pReq->au64[2],
+                                   pReq->au64[3] & 2 ? pSession : NULL);
+    pReq->au64[7] = (uintptr_t)pvObj;
+    return pvObj ? VINF_SUCCESS : VERR_GENERAL_FAILURE;
+}
+
+/** au64[1]: which function, au64[2]: the handle, au64[3]: the timeout, au64[4]: bad output pointer. */
+static int probeSemaphore(PSUPDRVSESSION pSession, PPROBEREQ pReq)
+{
+    SUPSEMEVENT       hEvent = (SUPSEMEVENT)(uintptr_t)pReq->au64[2];
+    SUPSEMEVENTMULTI  hMulti = (SUPSEMEVENTMULTI)(uintptr_t)pReq->au64[2];
+    uint64_t          u64    = pReq->au64[3];
+    void             *pvNew  = NULL;
+    void             *pvOut  = pReq->au64[4] ? (void *)(uintptr_t)8 : (void *)&pvNew;
+    int               rc;
+    switch (pReq->au64[1])
+    {
+        case 0:  rc = SUPSemEventCreate(pSession, (PSUPSEMEVENT)pvOut); break;
+        case 1:  rc = SUPSemEventClose(pSession, hEvent); break;
+        case 2:  rc = SUPSemEventSignal(pSession, hEvent); break;
+        case 3:  rc = SUPSemEventWait(pSession, hEvent, (uint32_t)u64); break;
+        case 4:  rc = SUPSemEventWaitNoResume(pSession, hEvent, (uint32_t)u64); break;
+        case 5:  rc = SUPSemEventWaitNsAbsIntr(pSession, hEvent, u64); break;
+        case 6:  rc = SUPSemEventWaitNsRelIntr(pSession, hEvent, u64); break;
+        case 7:  rc = (int)SUPSemEventGetResolution(pSession); break;
+        case 10: rc = SUPSemEventMultiCreate(pSession, (PSUPSEMEVENTMULTI)pvOut); break;
+        case 11: rc = SUPSemEventMultiClose(pSession, hMulti); break;
+        case 12: rc = SUPSemEventMultiSignal(pSession, hMulti); break;
+        case 13: rc = SUPSemEventMultiWait(pSession, hMulti, (uint32_t)u64); break;
+        case 14: rc = SUPSemEventMultiWaitNoResume(pSession, hMulti, (uint32_t)u64); break;
+        case 15: rc = SUPSemEventMultiWaitNsAbsIntr(pSession, hMulti, u64); break;
+        case 16: rc = SUPSemEventMultiWaitNsRelIntr(pSession, hMulti, u64); break;
+        case 17: rc = (int)SUPSemEventMultiGetResolution(pSession); break;
+        case 18: rc = SUPSemEventMultiReset(pSession, hMulti); break;
+        default: return VERR_NOT_SUPPORTED;
+    }
+    pReq->au64[7] = (uintptr_t)pvNew;
+    return rc;
+}
+
+/** What the module knows of itself and of the machine. */
+static int probeFacts(PSUPDRVSESSION pSession, PPROBEREQ pReq)
+{
+    PSUPGLOBALINFOPAGE pGip   = SUPGetGIP();
+    uint32_t           fCaps  = UINT32_C(0xffffffff);
+    int                rcCaps = SUPR0QueryVTCaps(pSession, &fCaps);
+    pReq->au64[0] = (uintptr_t)g_hMod;
+    pReq->au64[1] = g_cInits;
+    pReq->au64[2] = (uintptr_t)pSession;
+    pReq->au64[3] = pGip ? pGip->aCPUs[0].u32TransactionId : 0;
+    pReq->au64[4] = SUPR0GetPagingMode();
+    pReq->au64[5] = (uint32_t)rcCaps;
+    pReq->au64[6] = fCaps;
+    pReq->au64[7] = pGip ? pGip->u32Magic : 0;
+    return VINF_SUCCESS;
+}
+
+void *memcpy(void *, const void *, size_t);
+void *memmove(void *, const void *, size_t);
+void *memset(void *, int, size_t);
+int memcmp(const void *, const void *, size_t);
+
+/** Keeps the compiler from answering these calls itself. */
+static __typeof__(memcpy)  * volatile g_pfnCopy = memcpy;
+static __typeof__(memmove) * volatile g_pfnMove = memmove;
+static __typeof__(memset)  * volatile g_pfnSet  = memset;
+static __typeof__(memcmp)  * volatile g_pfnCompare = memcmp;
+
+static int probeStrings(void)
+{
+    char ach[8];
+    g_pfnSet(ach, 'x', sizeof(ach));
+    g_pfnCopy(ach, "abcdef", 6);
+    g_pfnMove(&ach[2], &ach[0], 6);
+    return g_pfnCompare(ach, "ababcdef", 8) == 0 && g_pfnCompare("a", "b", 1) < 0
+         ? VINF_SUCCESS : VERR_INTERNAL_ERROR;
+}
+
+/** Changes every byte behind the packet's header and returns the argument. */
+static int probeInvert(uint64_t u64Arg, PSUPR0SERVICEREQHDR pReqHdr)
+{
+    uint8_t *pb = (uint8_t *)pReqHdr;
+    for (uint32_t off = sizeof(*pReqHdr); pReqHdr && off < pReqHdr->cbReq; off++)
+        pb[off] ^= 0xff;
+    return (int)u64Arg;
+}
+
+int probeServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_t u64Arg, PSUPR0SERVICEREQHDR pReqHdr)
+{
+    PPROBEREQ pReq = (PPROBEREQ)pReqHdr;
+    if (uOperation == 0)
+        return probeInvert(u64Arg, pReqHdr);
+    if (!pReq || pReq->Hdr.cbReq != sizeof(*pReq))
+        return VERR_INVALID_PARAMETER;
+    if (pReq->au64[0])
+        pSession = (PSUPDRVSESSION)(uintptr_t)pReq->au64[0];
+    switch (uOperation)
+    {
+        case 1:  return probeRegister(pSession, pReq);
+        case 2:  return SUPR0ObjAddRef((void *)(uintptr_t)pReq->au64[1], pSession);
+        case 3:  return SUPR0ObjAddRefEx((void *)(uintptr_t)pReq->au64[1], pSession, pReq->au64[2] != 0);
+        case 4:  return SUPR0ObjRelease((void *)(uintptr_t)pReq->au64[1], pSession);
+        case 5:  return SUPR0ObjVerifyAccess((void *)(uintptr_t)pReq->au64[1], pSession, "probe");
+        case 6:  return probeSemaphore(pSession, pReq);
+        case 7:  pReq->au64[7] = *(volatile uint64_t *)(uintptr_t)pReq->au64[1]; return VINF_SUCCESS;
+        case 8:  *(volatile uint64_t *)(uintptr_t)pReq->au64[1] = pReq->au64[2]; return VINF_SUCCESS;
+        case 9:  return probeFacts(pSession, pReq);
+        case 10: return SUPR0QueryVTCaps(pSession, (uint32_t *)(uintptr_t)pReq->au64[1]);
+        case 11: return probeStrings();
+        case 12: g_pau64Scoreboard = (volatile uint64_t *)(uintptr_t)pReq->au64[1]; return VINF_SUCCESS;
+        default: return VERR_NOT_SUPPORTED;
+    }
+}
+
+int ModuleInit(void *hMod)
+{
+    g_hMod = hMod;
+    g_cInits++;
+    return VINF_SUCCESS;
+}
+
+void ModuleTerm(void *hMod)
+{
+    probeScore(hMod == g_hMod ? UINT64_C(0xfeed) : UINT64_C(0xdead));
+}

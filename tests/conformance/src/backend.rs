@@ -1,0 +1,53 @@
+//! [`Backend`]: what a case sees of a driver.
+
+use std::sync::atomic::AtomicU64;
+
+use sup::{Session, Status};
+
+/// What some backends can and others cannot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Feature {
+    /// The transport carries the length of a packet beside what its header says.
+    PacketLength,
+    /// The driver's memory is this process' own, so that its limits are the driver's.
+    InProcess,
+}
+
+/// A driver to be tested.
+pub trait Backend: Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+
+    /// Whether it has something that not all have.
+    fn can(&self, feature: Feature) -> bool;
+
+    /// Opens a session through the library.
+    ///
+    /// # Errors
+    /// The library's.
+    fn open(&self) -> sup::Result<Session>;
+
+    /// Opens a session that has not agreed on the protocol yet.
+    ///
+    /// # Errors
+    /// Those of the transport.
+    fn raw(&self) -> Result<Box<dyn RawSession>, Status>;
+}
+
+/// A session that sends anything.
+pub trait RawSession: Send + Sync {
+    /// Sends `packet` as the request `function`.
+    fn send(&self, function: u32, packet: &[u8]) -> Reply;
+
+    /// Calls `look` with the state word of a semaphore; false if there is none within reach.
+    fn with_state_word(&self, handle: u32, look: &mut dyn FnMut(&AtomicU64)) -> bool;
+}
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The transport's status.
+    pub transport: Status,
+    /// The client's buffer afterwards, as long as the packet was.
+    pub packet: Vec<u8>,
+}
