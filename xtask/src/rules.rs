@@ -2,9 +2,10 @@
 //!
 //! A rule looks at one [`Source`] and tells its [`Finding`]s; it reads nothing else, so that tests
 //! can hand it samples. [`RULES`] gives each its name, which reports and CONTRIBUTING use. Only
-//! [`seed`] compares files with files.
+//! [`seed`] and [`docs`] compare files with files.
 
 mod crates;
+mod docs;
 mod ring0;
 mod seed;
 mod source;
@@ -90,6 +91,7 @@ pub(crate) fn check(root: &Path) -> Result<Checked> {
         }
     }
     violations.extend(seed::header_drift(root)?);
+    violations.extend(docs::check(root, &paths)?);
     Ok(Checked { files: paths.len(), violations })
 }
 
