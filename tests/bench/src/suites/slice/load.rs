@@ -43,8 +43,8 @@ pub(super) fn figures() -> Result<Vec<Figure>> {
             both,
             Some(Goal::Ratio(2.0)),
         ),
-        figure("- load alone", "dlopen", first, None),
-        figure("- free alone", "dlclose", last, None),
+        figure("load hello alone", "dlopen", first, None),
+        figure("free hello alone", "dlclose", last, None),
     ])
 }
 
