@@ -37,9 +37,8 @@ enum Kind {
     Semaphore,
 }
 
-/// The part of a session's life that is timed. The goal is for the whole: the order in which the
-/// allocator gives memory out in one session decides how far apart the next one's objects lie, which
-/// moves the close alone by half.
+/// The part of a session's life that is timed. The goal is for the whole: the close alone moves by half
+/// with the state of the allocator's free lists, whatever the number of objects.
 #[derive(Debug, Clone, Copy)]
 enum Part {
     Whole,
