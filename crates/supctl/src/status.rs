@@ -10,8 +10,8 @@ pub(crate) fn run(args: &StatusArgs) -> Result<(), Failure> {
     match args.status {
         None => output::statuses(Status::ALL),
         Some(status) => {
-            let row = Status::ALL.iter().find(|row| row.0 == status);
-            output::statuses(&[*row.ok_or(Failure::UnknownStatus(status))?])
+            let meaning = status.meaning().ok_or(Failure::UnknownStatus(status))?;
+            output::line(format_args!("{status}: {meaning}"))
         }
     }
 }

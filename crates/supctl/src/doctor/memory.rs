@@ -1,0 +1,162 @@
+//! Memory: allocated, filled, read back, freed; with its promises about physical addresses.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sup::{AddressSource, Memory, PAGE_SIZE, PageMemory, PhysAddr, RingZeroView, Session};
+use sup_abi::request::{AddressIn, Empty, Request};
+
+use super::check::{Finding, Outcome, Trouble, ns_per_round, require};
+use super::peek;
+
+/// Pages in a block; few, because they count against the limit on locked memory.
+const PAGES: u32 = 8;
+const ROUNDS: u32 = 500;
+const FOUR_GIB: u64 = 1 << 32;
+
+/// Pages of the process alone are zeroed and hold what is written.
+pub(super) fn process_pages() -> Outcome {
+    const COUNT: usize = PAGES as usize;
+    let mut pages = PageMemory::new(COUNT)?;
+    require(pages.iter().all(|&byte| byte == 0), || "new pages are not zeroed".to_owned())?;
+    let byte = |index: usize| (pattern(index) >> 56) as u8;
+    for (index, place) in pages.iter_mut().enumerate() {
+        *place = byte(index);
+    }
+    let is_kept = pages.iter().enumerate().all(|(index, &found)| found == byte(index));
+    require(is_kept, || "the pages do not hold what was written".to_owned())?;
+    let us = ns_per_round(ROUNDS, || Ok(PageMemory::new(COUNT).map(drop)?))? / 1e3;
+    let detail = format!("{PAGES} pages of the process, filled and verified");
+    Ok(Finding { figure: us, detail })
+}
+
+/// Pages anywhere, with a view of ring 0's own.
+pub(super) fn shared(session: &Session) -> Outcome {
+    let allocate = || session.shared_pages(PAGES, RingZeroView::Mapped);
+    let memory = allocate()?;
+    let start = memory.r0_address();
+    require(!start.is_nil(), || "ring 0 has no view of the pages".to_owned())?;
+    const MARK: u64 = 0x7375_7064_7276_2121;
+    if let Some(first) = memory.words().first() {
+        first.store(MARK, Ordering::Relaxed);
+    }
+    let seen = peek::ring0(session, start).map(u64::from_ne_bytes);
+    require(seen.is_none_or(|seen| seen == MARK), || {
+        "ring 0 does not see what ring 3 wrote".to_owned()
+    })?;
+    drop(memory);
+    exercise(allocate, |_| Ok("seen by ring 0"))
+}
+
+/// Pages below 4 GiB.
+pub(super) fn low(session: &Session) -> Outcome {
+    exercise(|| session.low_memory(PAGES), |pages| below_4_gib(pages).map(|()| "below 4 GiB"))
+}
+
+/// One run of pages below 4 GiB.
+pub(super) fn contiguous(session: &Session) -> Outcome {
+    let promise = |pages: &[PhysAddr]| {
+        below_4_gib(pages)?;
+        let follows = |pair: &[PhysAddr]| pair[0].checked_add(PAGE_SIZE as u64) == Some(pair[1]);
+        require(pages.windows(2).all(follows), || format!("not one run: {pages:?}"))?;
+        Ok("one run below 4 GiB")
+    };
+    exercise(|| session.contiguous_memory(PAGES), promise)
+}
+
+/// Allocates two blocks, one after the other: the second shows that what the first left behind was
+/// wiped.
+fn exercise<F: Request<In = AddressIn, Out = Empty>>(
+    allocate: impl Fn() -> sup::Result<Memory<F>>,
+    promise: impl Fn(&[PhysAddr]) -> Result<&'static str, Trouble>,
+) -> Outcome {
+    let mut kept = "";
+    let mut place = String::new();
+    for _ in 0..2 {
+        let memory = allocate()?;
+        fill_and_verify(memory.words())?;
+        let pages: Vec<PhysAddr> = memory.pages().collect();
+        distinct_and_aligned(&pages)?;
+        kept = promise(&pages)?;
+        place = format!("{}, {}", range(&pages), source(memory.address_source()));
+    }
+    let us = ns_per_round(ROUNDS, || Ok(allocate().map(drop)?))? / 1e3;
+    Ok(Finding {
+        figure: us,
+        detail: format!("{PAGES} pages filled and verified, {kept}; {place}"),
+    })
+}
+
+fn fill_and_verify(words: &[AtomicU64]) -> Result<(), Trouble> {
+    // Relaxed throughout: no other thread has the block, and ring 0 leaves it alone.
+    let is_zeroed = words.iter().all(|word| word.load(Ordering::Relaxed) == 0);
+    require(is_zeroed, || "new pages are not zeroed".to_owned())?;
+    for (index, word) in words.iter().enumerate() {
+        word.store(pattern(index), Ordering::Relaxed);
+    }
+    let wrong = words
+        .iter()
+        .enumerate()
+        .find(|(index, word)| word.load(Ordering::Relaxed) != pattern(*index));
+    match wrong {
+        None => Ok(()),
+        Some((index, _)) => Err(Trouble::defect(format!("word {index} does not hold its value"))),
+    }
+}
+
+/// A different value for each word of a block, with all bits in use.
+fn pattern(index: usize) -> u64 {
+    const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+    (index as u64 + 1).wrapping_mul(GOLDEN)
+}
+
+fn distinct_and_aligned(pages: &[PhysAddr]) -> Result<(), Trouble> {
+    let is_aligned = pages.iter().all(|page| page.is_page_aligned());
+    require(is_aligned, || format!("not the addresses of pages: {pages:?}"))?;
+    let distinct: BTreeSet<&PhysAddr> = pages.iter().collect();
+    require(distinct.len() == PAGES as usize, || format!("not {PAGES} pages: {pages:?}"))
+}
+
+fn below_4_gib(pages: &[PhysAddr]) -> Result<(), Trouble> {
+    let is_low = pages.iter().all(|page| page.get() < FOUR_GIB);
+    require(is_low, || format!("not all below 4 GiB: {pages:?}"))
+}
+
+fn range(pages: &[PhysAddr]) -> String {
+    match pages {
+        [first, .., last] => format!("first {first}, last {last}"),
+        _ => String::new(),
+    }
+}
+
+fn source(source: AddressSource) -> &'static str {
+    match source {
+        AddressSource::Machine => "the machine's addresses",
+        AddressSource::Synthetic => "synthetic addresses",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cannot_pass_with_a_page_twice_or_off_its_boundary() {
+        let page = |number: u64| PhysAddr::new(number * PAGE_SIZE as u64);
+        let good: Vec<PhysAddr> = (0..u64::from(PAGES)).map(page).collect();
+        assert!(distinct_and_aligned(&good).is_ok());
+        let mut twice = good.clone();
+        twice[1] = twice[0];
+        assert!(distinct_and_aligned(&twice).is_err());
+        let mut askew = good;
+        askew[1] = PhysAddr::new(1);
+        assert!(distinct_and_aligned(&askew).is_err());
+    }
+
+    #[test]
+    fn cannot_pass_with_memory_that_was_used() {
+        let words = [const { AtomicU64::new(0) }; 8];
+        assert!(fill_and_verify(&words).is_ok());
+        assert!(fill_and_verify(&words).is_err());
+    }
+}

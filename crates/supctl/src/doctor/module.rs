@@ -1,0 +1,164 @@
+//! The tutorial module `hello`: loaded from a file, its service called, a symbol looked up, freed.
+
+use std::io::Write;
+use std::time::Instant;
+
+use sup::{R0Ptr, ServiceModule, Session, Status};
+use sup_modules::{HELLO, hello};
+use tempfile::NamedTempFile;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+use super::check::{Finding, Outcome, Trouble, median, ns_per_round, require, us_since};
+use super::peek;
+
+/// How often loading and freeing are measured.
+const LOADS: usize = 25;
+
+/// The module's file, for this process alone, and the name it is loaded under.
+struct HelloFile {
+    file: NamedTempFile,
+    name: String,
+}
+
+impl HelloFile {
+    fn write() -> Result<Self, Trouble> {
+        let mut file = NamedTempFile::with_suffix(".r0")?;
+        file.write_all(HELLO.image)?;
+        // Names are one for all sessions: another doctor may be at work.
+        Ok(Self { file, name: format!("doctor-{}", std::process::id()) })
+    }
+
+    fn load(&self, session: &Session) -> sup::Result<ServiceModule> {
+        session.load_service_module(self.file.path(), &self.name, hello::SERVICE_HANDLER)
+    }
+}
+
+/// The module loads from its file, and once only.
+pub(super) fn load(session: &Session) -> Outcome {
+    let hello = HelloFile::write()?;
+    let mut times = Vec::new();
+    for _ in 0..LOADS {
+        let start = Instant::now();
+        let service = hello.load(session)?;
+        times.push(us_since(start));
+        require(!service.module().was_loaded(), || "freed, and loaded all the same".to_owned())?;
+    }
+    let service = hello.load(session)?;
+    let again = hello.load(session)?;
+    require(
+        again.module().was_loaded() && again.module().base() == service.module().base(),
+        || "a second load made a second image".to_owned(),
+    )?;
+    let (bytes, base) = (service.module().image_bytes(), service.module().base());
+    let detail = format!("hello, {bytes} bytes at {base}, from a file");
+    Ok(Finding { figure: median(times), detail })
+}
+
+/// A sum of values that stand behind its packet.
+#[derive(FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+struct SumOfFour {
+    head: hello::Sum,
+    values: [u64; 4],
+}
+
+/// The service does what it is asked to, and its statuses arrive unchanged.
+pub(super) fn requests(session: &Session) -> Outcome {
+    let hello = HelloFile::write()?;
+    let service = hello.load(session)?;
+    let greeting = greet(&service)?;
+    add_up(&service)?;
+    for number in [0, 85, i32::MAX, -1, -22, i32::MIN] {
+        let echo = echo(&service, number);
+        require(echo.raw() == number, || format!("status {number} arrived as {echo}"))?;
+    }
+    succeeded(service.call(hello::OP_OBJECT, 0)?)?;
+    succeeded(service.call(hello::OP_SEMAPHORE, 0)?)?;
+    let figure = ns_per_round(20_000, || greet(&service).map(drop))?;
+    let detail = format!("\"{greeting}\"; sum, statuses, object and semaphore right");
+    Ok(Finding { figure, detail })
+}
+
+fn succeeded(status: Status) -> Result<(), Trouble> {
+    require(status == Status::VINF_SUCCESS, || format!("the service returned {status}"))
+}
+
+fn greet(service: &ServiceModule) -> Result<String, Trouble> {
+    const GREETING: &str = "Hello, doctor! Nice to meet you in ring 0.";
+    let packet = hello::Greet::new("doctor");
+    let mut packet = packet.ok_or_else(|| Trouble::defect("the packet has no room for a name"))?;
+    succeeded(service.call_with(hello::OP_GREET, 0, &mut packet)?)?;
+    let greeting = packet.greeting();
+    require(greeting == GREETING, || format!("the greeting is \"{greeting}\""))?;
+    Ok(greeting.to_owned())
+}
+
+fn add_up(service: &ServiceModule) -> Result<(), Trouble> {
+    let head = hello::Sum::new(4);
+    let head = head.ok_or_else(|| Trouble::defect("the packet has no room for four values"))?;
+    let mut packet = SumOfFour { head, values: [1, 20, 300, u64::MAX] };
+    succeeded(service.call_with(hello::OP_SUM, 0, &mut packet)?)?;
+    let sum = packet.head.sum;
+    require(sum == 320, || format!("1 + 20 + 300 - 1 is {sum} in ring 0"))
+}
+
+/// The status that comes back when the service is asked for it. The upper half of the argument is
+/// not part of it.
+fn echo(service: &ServiceModule, number: i32) -> Status {
+    const UPPER: u64 = 0xdead_beef << 32;
+    let argument = UPPER | u64::from(number.cast_unsigned());
+    service.call(hello::OP_ECHO_ARG, argument).unwrap_or_else(|error| error.status())
+}
+
+/// A call goes to ring 0 and back.
+pub(super) fn call(session: &Session) -> Outcome {
+    let hello = HelloFile::write()?;
+    let service = hello.load(session)?;
+    let figure = ns_per_round(500_000, || Ok(service.call(hello::OP_NOP, 0).map(drop)?))?;
+    let detail = "an operation that does nothing, there and back";
+    Ok(Finding { figure, detail: detail.to_owned() })
+}
+
+/// A symbol is where the image has it, and one that is not there is not found.
+pub(super) fn symbol(session: &Session) -> Outcome {
+    const UNKNOWN: &str = "g_szGoodbyeVersion";
+    let hello = HelloFile::write()?;
+    let service = hello.load(session)?;
+    let module = service.module();
+    let address = module.symbol(hello::VERSION_SYMBOL)?;
+    let offset = address.get().wrapping_sub(module.base().get());
+    require(offset < module.image_bytes().into(), || {
+        format!("{} is at {address}, outside of its module", hello::VERSION_SYMBOL)
+    })?;
+    let unknown = module.symbol(UNKNOWN).map_err(|error| error.status());
+    require(unknown == Err(Status::VERR_SYMBOL_NOT_FOUND), || {
+        format!("{UNKNOWN}, which is not there: {unknown:?}")
+    })?;
+    let figure = ns_per_round(20_000, || Ok(module.symbol(hello::VERSION_SYMBOL).map(drop)?))?;
+    let text = version_text(session, address).map(|text| format!(": \"{text}\""));
+    let detail = format!("{} at {address}{}", hello::VERSION_SYMBOL, text.unwrap_or_default());
+    Ok(Finding { figure, detail })
+}
+
+/// The module's version string, where this program can see ring 0's memory.
+fn version_text(session: &Session, address: R0Ptr) -> Option<String> {
+    let bytes: [u8; 16] = peek::ring0(session, address)?;
+    let text = bytes.split(|&byte| byte == 0).next()?;
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
+/// A freed module is gone, reference and all.
+pub(super) fn free(session: &Session) -> Outcome {
+    let hello = HelloFile::write()?;
+    let mut times = Vec::new();
+    for _ in 0..LOADS {
+        let module = session.load_module(hello.file.path(), &hello.name)?;
+        let start = Instant::now();
+        module.free()?;
+        times.push(us_since(start));
+    }
+    let references = session.statistics()?.session.image_references;
+    require(references == 0, || format!("the session still holds {references} images"))?;
+    let detail = "the session holds no image any more";
+    Ok(Finding { figure: median(times), detail: detail.to_owned() })
+}

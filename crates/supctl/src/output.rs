@@ -1,0 +1,141 @@
+//! The one place that prints.
+//!
+//! What goes to a terminal is a table with colours, what goes into a pipe is plain aligned text;
+//! `anstream` strips colours where they do not belong. A reader that went away
+//! (`supctl doctor | head -1`) is no failure; one that cannot take more (a full disk) is.
+
+mod tables;
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+use sup::Status;
+
+use self::tables::Medium;
+use crate::doctor::Report;
+use crate::failure::Failure;
+use crate::gip::Look;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const RED: Style = AnsiColor::Red.on_default().bold();
+const GREEN: Style = AnsiColor::Green.on_default().bold();
+
+/// Goes to the start of the line and empties it.
+const CLEAR_LINE: &str = "\r\x1b[2K";
+
+/// Writes to standard output, all or nothing that matters.
+fn write(work: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut stdout = anstream::stdout().lock();
+    match work(&mut stdout).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Prints a line.
+pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
+    write(|out| writeln!(out, "{text}"))
+}
+
+/// Prints bytes as they are.
+pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
+    write(|out| out.write_all(bytes))
+}
+
+/// Prints a JSON document.
+pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(document);
+    line(text.map_err(|error| Failure::Output(error.into()))?)
+}
+
+/// Prints names with their values, one a line.
+pub(crate) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
+    let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    write(|out| {
+        for (name, value) in fields {
+            writeln!(out, "{DIM}{name:<width$}{DIM:#}  {value}")?;
+        }
+        Ok(())
+    })
+}
+
+/// Prints bytes as a hex dump with their text beside them.
+pub(crate) fn hex_dump(bytes: &[u8]) -> Result<(), Failure> {
+    const ROW: usize = 16;
+    let printable = |byte: &u8| if matches!(byte, b' '..=b'~') { char::from(*byte) } else { '.' };
+    write(|out| {
+        for (number, row) in bytes.chunks(ROW).enumerate() {
+            let hex: String = row.iter().map(|byte| format!(" {byte:02x}")).collect();
+            let text: String = row.iter().map(printable).collect();
+            writeln!(out, "{DIM}{:08x}{DIM:#} {hex:<48}  {text}", number * ROW)?;
+        }
+        Ok(())
+    })
+}
+
+/// Prints the doctor's report.
+pub(crate) fn report(report: &Report) -> Result<(), Failure> {
+    let failed = report.checks.iter().filter(|check| !check.passed).count();
+    let total = report.checks.len();
+    write(|out| {
+        let backend = report.backend.unwrap_or("no");
+        write!(out, "{BOLD}supdrv {}, {backend} backend{BOLD:#}", report.version)?;
+        writeln!(out, "  {DIM}{}{DIM:#}", report.reason)?;
+        writeln!(out, "{}\n", tables::report(report, Medium::of_stdout()))?;
+        match failed {
+            0 => writeln!(out, "{GREEN}all {total} checks passed{GREEN:#}"),
+            _ => writeln!(out, "{RED}{failed} of {total} checks failed{RED:#}"),
+        }
+    })
+}
+
+/// Prints a look at the Global Information Page.
+pub(crate) fn gip(look: &Look) -> Result<(), Failure> {
+    let synthetic = if look.is_synthetic { "synthetic" } else { "the machine's" };
+    fields(&[
+        ("mode", look.mode.to_owned()),
+        ("updates", format!("{} Hz", look.update_hz)),
+        ("address", format!("{}, {synthetic}", look.physical_address)),
+        ("time", format!("{} ns", look.now_ns)),
+        ("ahead", format!("{} ns of CLOCK_MONOTONIC", look.ahead_of_monotonic_ns)),
+    ])?;
+    line(tables::cpus(&look.cpus, Medium::of_stdout()))
+}
+
+/// Prints statuses with their meanings.
+pub(crate) fn statuses(rows: &[(Status, &str, &str)]) -> Result<(), Failure> {
+    line(tables::statuses(rows, Medium::of_stdout()))
+}
+
+/// Tells the user on standard error why a command ended early.
+pub(crate) fn failure(failure: &Failure) {
+    // There is nobody left to tell if this fails.
+    let _ = writeln!(anstream::stderr().lock(), "{RED}supctl{RED:#}: {failure}");
+}
+
+/// Shows on a terminal what is going on, until the next line of output.
+pub(crate) fn progress(what: &str) {
+    let mut stderr = io::stderr().lock();
+    if stderr.is_terminal() {
+        // Progress is a comfort: nothing depends on it.
+        let _ = write!(stderr, "{CLEAR_LINE}{what} …");
+        let _ = stderr.flush();
+    }
+}
+
+/// Takes the last progress away.
+pub(crate) fn progress_ends() {
+    log();
+}
+
+/// Standard error for a line of the log, which takes the place of the progress.
+pub(crate) fn log() -> io::Stderr {
+    let mut stderr = io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "{CLEAR_LINE}");
+    }
+    stderr
+}
