@@ -58,7 +58,7 @@ const fn long(
     Step { name, about, is_long: true, run }
 }
 
-pub(crate) const STEPS: [Step; 14] = [
+pub(crate) const STEPS: [Step; 15] = [
     quick("fmt", quick::fmt, "every source file is formatted"),
     quick("rules", quick::rules, "the house rules that no compiler knows"),
     quick("clippy", quick::clippy, "no lint warns, in any target"),
@@ -66,10 +66,11 @@ pub(crate) const STEPS: [Step; 14] = [
     quick("doc-tests", quick::doc_tests, "the examples in the documentation run"),
     quick("docs", quick::docs, "the documentation builds without a warning"),
     quick("no-std", no_std::run, "the crates of ring 0 link no standard library"),
+    quick("loom", long::loom, "the semaphores in the interleavings that two preemptions make"),
     quick("supctl", doctor::run, "the doctor passes, and so does a bare `cargo run --release`"),
     long("asan", long::asan, "all tests under AddressSanitizer, with leak detection"),
     long("tsan", long::tsan, "all tests under ThreadSanitizer"),
-    long("loom", long::loom, "the semaphores and counts in all interleavings"),
+    long("loom-long", long::loom_long, "the same with one preemption more"),
     long("proptest-long", long::proptest, "property tests with 20000 cases each"),
     long("valgrind", long::valgrind, "the C programs under valgrind"),
     long("miri", long::miri, "the pure crates under Miri"),

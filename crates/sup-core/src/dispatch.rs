@@ -471,5 +471,5 @@ fn source_flag(source: AddressSource) -> u32 {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;

@@ -8,7 +8,6 @@
 //! Contexts: a method may sleep unless its documentation says "never sleeps".
 
 use core::fmt;
-use core::sync::atomic::AtomicU64;
 
 use lock_api::RawMutex;
 use sup_abi::request::SessionId;
@@ -18,6 +17,7 @@ use sup_abi::{
 };
 
 use crate::gip::GipTicker;
+use crate::sync::AtomicU64;
 use crate::{Deadline, LoadError, ObjectHandle, SessionHandle};
 
 /// An operating system, as far as the driver needs one.

@@ -49,11 +49,12 @@ mod segments;
 pub mod semaphore;
 mod session;
 mod slots;
+mod sync;
 mod time;
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod testing;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests;
 
 pub use dispatch::PacketError;

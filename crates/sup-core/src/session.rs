@@ -21,7 +21,7 @@ use crate::image::table::{ImageList, references_in};
 use crate::memory::MemoryTable;
 use crate::object::{Released, SessionSlot};
 use crate::segments::lock_with_room;
-use crate::semaphore::table::SemaphoreTable;
+use crate::semaphore::table::{Block, SemaphoreTable};
 use crate::{Driver, Lock};
 
 /// The opaque value that names a session in ring 0: `PSUPDRVSESSION`.
@@ -151,7 +151,7 @@ impl<H: Host> Driver<H> {
             return;
         }
         let semaphores = session.semaphores.lock().take_all();
-        drop(semaphores);
+        semaphores.into_iter().for_each(Block::destroy);
         loop {
             let released = self.objects().lock().take_next_of(session.objects);
             match released {

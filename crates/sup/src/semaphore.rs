@@ -15,7 +15,7 @@ use sup_abi::request::{
     SemaphoreOperation, SemaphoreQuery,
 };
 use sup_core::host::WordPage;
-use sup_core::semaphore::word::{Fast, NotThatSemaphore, StateWord};
+use sup_core::semaphore::word::{Fast, Meant, NotThatSemaphore, StateWord};
 use sup_core::semaphore::word_position;
 use sup_embedded::Words;
 
@@ -131,7 +131,7 @@ impl Handle {
 
     #[inline]
     fn signal(&self) -> Result<()> {
-        match self.word().signal(self.kind) {
+        match self.word().signal(self.kind, Meant::any(self.kind)) {
             Ok(Fast::Done) => Ok(()),
             Ok(Fast::EnterDriver) => self.operate(SemaphoreOperation::Wake, 0).map(|_| ()),
             Err(NotThatSemaphore) => self.invalid(),
@@ -140,7 +140,7 @@ impl Handle {
 
     #[inline]
     fn wait(&self, timeout: Timeout) -> Result<(), WaitError> {
-        match self.word().try_take(self.kind) {
+        match self.word().try_take(self.kind, Meant::any(self.kind)) {
             Ok(Fast::Done) => Ok(()),
             Ok(Fast::EnterDriver) if timeout == Timeout::Poll => Err(WaitError::TimedOut),
             Ok(Fast::EnterDriver) => self.sleep(timeout),
@@ -270,7 +270,7 @@ impl ManualResetEvent {
     /// `VERR_INVALID_HANDLE` if somebody closed it behind this owner's back.
     #[inline]
     pub fn reset(&self) -> Result<()> {
-        self.0.word().reset(self.0.kind).or_else(|NotThatSemaphore| self.0.invalid())
+        self.0.word().reset(Meant::any(self.0.kind)).or_else(|NotThatSemaphore| self.0.invalid())
     }
 
     /// Waits until it is signalled. Corresponds to `SUPSemEventMultiWait*`.

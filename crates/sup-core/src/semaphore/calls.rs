@@ -38,7 +38,7 @@ impl<H: Host> Driver<H> {
             Ok(semaphore) => Ok(table.lock().fill(place, semaphore)),
             Err(error) => {
                 table.lock().give_back(place);
-                Err(error.into())
+                Err(error)
             }
         }
     }

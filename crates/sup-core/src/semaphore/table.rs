@@ -38,6 +38,15 @@ impl<H: Host> Block<H> {
     pub(crate) fn try_new(page: H::WordPage) -> Result<Self, OutOfMemory> {
         Ok(Self { page, slots: Vec::try_with_capacity(WORDS_PER_PAGE)? })
     }
+
+    /// Destroys its semaphores, which wakes who still waits on them.
+    pub(crate) fn destroy(self) {
+        for slot in self.slots {
+            if let Slot::Used(semaphore) = slot {
+                semaphore.destroy();
+            }
+        }
+    }
 }
 
 /// A handle number that is taken, with the place of its state word.
@@ -48,8 +57,9 @@ pub(crate) struct Place<H: Host> {
 
 impl<H: Host> Place<H> {
     /// Makes the semaphore for this place.
-    pub(crate) fn make(&self, kind: SemaphoreKind) -> Result<Arc<Semaphore<H>>, OutOfMemory> {
-        Arc::try_new(Semaphore::new(kind, self.page.clone(), self.index % WORDS_PER_PAGE))
+    pub(crate) fn make(&self, kind: SemaphoreKind) -> Result<Arc<Semaphore<H>>, Status> {
+        let semaphore = Semaphore::new(kind, self.page.clone(), self.index % WORDS_PER_PAGE);
+        Ok(Arc::try_new(semaphore.ok_or(Status::VERR_INTERNAL_ERROR)?)?)
     }
 }
 
@@ -197,16 +207,9 @@ impl<H: Host> SemaphoreTable<H> {
         Ok(semaphore)
     }
 
-    /// Destroys every semaphore, for the end of a session. The caller drops what is returned with no
-    /// lock held.
+    /// Takes every semaphore out, for the end of a session. The caller [destroys](Block::destroy) them
+    /// with no lock held.
     pub(crate) fn take_all(&mut self) -> Vec<Block<H>> {
-        for block in self.blocks.iter() {
-            for slot in block.slots.iter() {
-                if let Slot::Used(semaphore) = slot {
-                    semaphore.destroy();
-                }
-            }
-        }
         self.length = 0;
         self.count = 0;
         self.oldest_free = None;

@@ -5,13 +5,15 @@
 //! ring 0. Only a wait that must sleep, and a signal that finds sleepers, enter the driver.
 //!
 //! ```text
-//! bit 63            4 3  2     1        0
-//!     generation      kind  WAITERS  SIGNALLED
+//! bit 63         24 23          4 3  2     1        0
+//!     generation     incarnation  kind  WAITERS  SIGNALLED
 //! ```
 //! * `SIGNALLED`: the semaphore is signalled. A wait on an event takes it away.
 //! * `WAITERS`: somebody may be asleep, so a signal has to enter the driver.
 //! * `kind`: 0 no semaphore has this word, 1 event, 2 manual-reset event. An operation with a stale
 //!   handle, or one of the other kind, sees it and changes nothing.
+//! * `incarnation`: counts the semaphores that had this word. A call of the driver that was on its way
+//!   when its semaphore was closed, and the word given to another, changes nothing of the other's.
 //! * `generation`: counts the signals of a manual-reset event, so that a thread which went to sleep
 //!   before a signal is released by it even if a reset follows at once.
 //!
@@ -40,14 +42,19 @@
 //! The driver keeps the kind, the waiters and the handle itself, and reads the word as a hint: whatever
 //! a process writes there can end its own waits early, or leave them asleep, and nothing else.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use sup_abi::request::SemaphoreKind;
+
+use crate::sync::AtomicU64;
 
 const SIGNALLED: u64 = 1 << 0;
 const WAITERS: u64 = 1 << 1;
 const KIND: u64 = 3 << 2;
-const ONE_GENERATION: u64 = 1 << 4;
+const ONE_INCARNATION: u64 = 1 << 4;
+const INCARNATION: u64 = ONE_GENERATION - ONE_INCARNATION;
+const ONE_GENERATION: u64 = 1 << 24;
+const GENERATION: u64 = !(ONE_GENERATION - 1);
 
 /// The state word of a semaphore, wherever it lies.
 #[derive(Debug, Clone, Copy)]
@@ -68,12 +75,28 @@ pub enum Fast {
 
 /// The generation of a manual-reset event when a wait began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Generation(u64);
+pub(crate) struct Generation(u64);
 
-const fn kind_bits(kind: SemaphoreKind) -> u64 {
-    match kind {
-        SemaphoreKind::Event => 1 << 2,
-        SemaphoreKind::EventMulti => 2 << 2,
+/// Which semaphores an operation means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meant {
+    mask: u64,
+    bits: u64,
+}
+
+impl Meant {
+    /// Whichever semaphore of this kind has the word: what ring 3 knows by its handle.
+    #[inline]
+    pub const fn any(kind: SemaphoreKind) -> Self {
+        let bits = match kind {
+            SemaphoreKind::Event => 1 << 2,
+            SemaphoreKind::EventMulti => 2 << 2,
+        };
+        Self { mask: KIND, bits }
+    }
+
+    const fn matches(self, word: u64) -> bool {
+        word & self.mask == self.bits
     }
 }
 
@@ -83,12 +106,17 @@ impl<'a> StateWord<'a> {
         Self(word)
     }
 
-    /// Makes this the word of a new, unsignalled semaphore.
-    pub(crate) fn open(self, kind: SemaphoreKind) {
-        // Release: pairs with the acquire of whoever operates on the new handle. The generation of
-        // an earlier owner goes on; only its differences matter.
-        let generation = self.0.load(Ordering::Relaxed) & !(ONE_GENERATION - 1);
-        self.0.store(generation | kind_bits(kind), Ordering::Release);
+    /// Makes this the word of a new, unsignalled semaphore, and returns what means exactly that one.
+    pub(crate) fn open(self, kind: SemaphoreKind) -> Meant {
+        // Relaxed: the word is nobody's, and only its new owner is here. The generation goes on; only
+        // its differences matter.
+        let old = self.0.load(Ordering::Relaxed);
+        let incarnation = old.wrapping_add(ONE_INCARNATION) & INCARNATION;
+        let Meant { mask, bits } = Meant::any(kind);
+        let bits = bits | incarnation;
+        // Release: pairs with the acquire of whoever operates on the new handle.
+        self.0.store(old & GENERATION | bits, Ordering::Release);
+        Meant { mask: mask | INCARNATION, bits }
     }
 
     /// Makes this the word of no semaphore.
@@ -102,14 +130,14 @@ impl<'a> StateWord<'a> {
     /// # Errors
     /// [`NotThatSemaphore`]; nothing changed.
     #[inline]
-    pub fn signal(self, kind: SemaphoreKind) -> Result<Fast, NotThatSemaphore> {
+    pub fn signal(self, kind: SemaphoreKind, meant: Meant) -> Result<Fast, NotThatSemaphore> {
         let step = match kind {
             SemaphoreKind::Event => 0,
             SemaphoreKind::EventMulti => ONE_GENERATION,
         };
         // Release: see "Orderings".
-        let old =
-            self.change(kind, Ordering::Release, |word| Some(word.wrapping_add(step) | SIGNALLED))?;
+        let old = self
+            .change(meant, Ordering::Release, |word| Some(word.wrapping_add(step) | SIGNALLED))?;
         match old {
             Some(word) if word & WAITERS != 0 => Ok(Fast::EnterDriver),
             _ => Ok(Fast::Done),
@@ -121,23 +149,23 @@ impl<'a> StateWord<'a> {
     /// # Errors
     /// [`NotThatSemaphore`]; nothing changed.
     #[inline]
-    pub fn try_take(self, kind: SemaphoreKind) -> Result<Fast, NotThatSemaphore> {
-        let taken = match kind {
+    pub fn try_take(self, kind: SemaphoreKind, meant: Meant) -> Result<Fast, NotThatSemaphore> {
+        let is_taken = match kind {
             // Acquire: see "Orderings".
             SemaphoreKind::Event => self
-                .change(kind, Ordering::Acquire, |word| {
+                .change(meant, Ordering::Acquire, |word| {
                     (word & SIGNALLED != 0).then_some(word & !SIGNALLED)
                 })?
                 .is_some(),
             SemaphoreKind::EventMulti => {
                 let word = self.0.load(Ordering::Acquire);
-                if word & KIND != kind_bits(kind) {
+                if !meant.matches(word) {
                     return Err(NotThatSemaphore);
                 }
                 word & SIGNALLED != 0
             }
         };
-        Ok(if taken { Fast::Done } else { Fast::EnterDriver })
+        Ok(if is_taken { Fast::Done } else { Fast::EnterDriver })
     }
 
     /// Resets.
@@ -145,16 +173,16 @@ impl<'a> StateWord<'a> {
     /// # Errors
     /// [`NotThatSemaphore`]; nothing changed.
     #[inline]
-    pub fn reset(self, kind: SemaphoreKind) -> Result<(), NotThatSemaphore> {
+    pub fn reset(self, meant: Meant) -> Result<(), NotThatSemaphore> {
         // Relaxed: a reset publishes nothing.
-        self.change(kind, Ordering::Relaxed, |word| Some(word & !SIGNALLED)).map(|_| ())
+        self.change(meant, Ordering::Relaxed, |word| Some(word & !SIGNALLED)).map(|_| ())
     }
 
     /// Announces a sleeper, and says which generation it starts to wait in.
     pub(crate) fn announce_waiter(self) -> Generation {
         // Acquire: the wait may be over already, see W3.
         let old = self.0.fetch_or(WAITERS, Ordering::Acquire);
-        Generation(old & !(ONE_GENERATION - 1))
+        Generation(old & GENERATION)
     }
 
     /// Nobody sleeps any more.
@@ -166,15 +194,14 @@ impl<'a> StateWord<'a> {
     /// True if a manual-reset event was signalled since `generation`.
     pub(crate) fn passed(self, generation: Generation) -> bool {
         // Acquire: see "Orderings".
-        let now = self.0.load(Ordering::Acquire) & !(ONE_GENERATION - 1);
-        now != generation.0
+        self.0.load(Ordering::Acquire) & GENERATION != generation.0
     }
 
     /// Replaces the word by what `change` makes of it, or leaves it; returns the old word if replaced.
     #[inline]
     fn change(
         self,
-        kind: SemaphoreKind,
+        meant: Meant,
         success: Ordering,
         change: impl Fn(u64) -> Option<u64>,
     ) -> Result<Option<u64>, NotThatSemaphore> {
@@ -182,7 +209,7 @@ impl<'a> StateWord<'a> {
         // here goes on in the driver, whose steps order themselves.
         let mut word = self.0.load(Ordering::Relaxed);
         loop {
-            if word & KIND != kind_bits(kind) {
+            if !meant.matches(word) {
                 return Err(NotThatSemaphore);
             }
             let Some(new) = change(word) else { return Ok(None) };
@@ -194,10 +221,13 @@ impl<'a> StateWord<'a> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use SemaphoreKind::{Event, EventMulti};
+
+    const ANY_EVENT: Meant = Meant::any(Event);
+    const ANY_MULTI: Meant = Meant::any(EventMulti);
 
     fn new_word(kind: SemaphoreKind) -> AtomicU64 {
         let word = AtomicU64::new(0);
@@ -209,21 +239,21 @@ mod tests {
     fn two_signals_of_an_event_release_one_wait() {
         let memory = new_word(Event);
         let word = StateWord::new(&memory);
-        assert_eq!(word.signal(Event), Ok(Fast::Done));
-        assert_eq!(word.signal(Event), Ok(Fast::Done));
-        assert_eq!(word.try_take(Event), Ok(Fast::Done));
-        assert_eq!(word.try_take(Event), Ok(Fast::EnterDriver));
+        assert_eq!(word.signal(Event, ANY_EVENT), Ok(Fast::Done));
+        assert_eq!(word.signal(Event, ANY_EVENT), Ok(Fast::Done));
+        assert_eq!(word.try_take(Event, ANY_EVENT), Ok(Fast::Done));
+        assert_eq!(word.try_take(Event, ANY_EVENT), Ok(Fast::EnterDriver));
     }
 
     #[test]
     fn manual_reset_event_stays_signalled_until_reset() {
         let memory = new_word(EventMulti);
         let word = StateWord::new(&memory);
-        word.signal(EventMulti).unwrap();
-        assert_eq!(word.try_take(EventMulti), Ok(Fast::Done));
-        assert_eq!(word.try_take(EventMulti), Ok(Fast::Done));
-        word.reset(EventMulti).unwrap();
-        assert_eq!(word.try_take(EventMulti), Ok(Fast::EnterDriver));
+        word.signal(EventMulti, ANY_MULTI).unwrap();
+        assert_eq!(word.try_take(EventMulti, ANY_MULTI), Ok(Fast::Done));
+        assert_eq!(word.try_take(EventMulti, ANY_MULTI), Ok(Fast::Done));
+        word.reset(ANY_MULTI).unwrap();
+        assert_eq!(word.try_take(EventMulti, ANY_MULTI), Ok(Fast::EnterDriver));
     }
 
     #[test]
@@ -231,8 +261,8 @@ mod tests {
         let memory = new_word(EventMulti);
         let word = StateWord::new(&memory);
         let before = word.announce_waiter();
-        assert_eq!(word.signal(EventMulti), Ok(Fast::EnterDriver));
-        word.reset(EventMulti).unwrap();
+        assert_eq!(word.signal(EventMulti, ANY_MULTI), Ok(Fast::EnterDriver));
+        word.reset(ANY_MULTI).unwrap();
         assert!(word.passed(before));
         let after = word.announce_waiter();
         assert!(!word.passed(after));
@@ -242,11 +272,28 @@ mod tests {
     fn cannot_operate_on_a_closed_word_or_the_other_kind() {
         let memory = new_word(Event);
         let word = StateWord::new(&memory);
-        assert_eq!(word.signal(EventMulti), Err(NotThatSemaphore));
-        assert_eq!(word.reset(EventMulti), Err(NotThatSemaphore));
-        assert_eq!(word.try_take(EventMulti), Err(NotThatSemaphore));
+        assert_eq!(word.signal(EventMulti, ANY_MULTI), Err(NotThatSemaphore));
+        assert_eq!(word.reset(ANY_MULTI), Err(NotThatSemaphore));
+        assert_eq!(word.try_take(EventMulti, ANY_MULTI), Err(NotThatSemaphore));
         word.close();
-        assert_eq!(word.signal(Event), Err(NotThatSemaphore));
-        assert_eq!(word.try_take(Event), Err(NotThatSemaphore));
+        assert_eq!(word.signal(Event, ANY_EVENT), Err(NotThatSemaphore));
+        assert_eq!(word.try_take(Event, ANY_EVENT), Err(NotThatSemaphore));
+    }
+
+    #[test]
+    fn cannot_take_the_signal_of_the_words_next_owner() {
+        let memory = AtomicU64::new(0);
+        let word = StateWord::new(&memory);
+        for kind in [Event, EventMulti] {
+            let first = word.open(kind);
+            word.close();
+            let second = word.open(kind);
+            word.signal(kind, second).unwrap();
+            assert_eq!(word.try_take(kind, first), Err(NotThatSemaphore));
+            assert_eq!(word.signal(kind, first), Err(NotThatSemaphore));
+            assert_eq!(word.reset(first), Err(NotThatSemaphore));
+            assert_eq!(word.try_take(kind, second), Ok(Fast::Done));
+            word.close();
+        }
     }
 }
