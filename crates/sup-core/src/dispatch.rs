@@ -471,5 +471,6 @@ fn source_flag(source: AddressSource) -> u32 {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

@@ -457,5 +457,6 @@ fn is_within(address: R0Ptr, base: R0Ptr, bytes: usize) -> bool {
     address.get().checked_sub(base.get()).is_some_and(|offset| offset < bytes as u64)
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

@@ -83,8 +83,8 @@ impl Source {
 
     /// Whether the whole file belongs to a test build only.
     pub(super) fn is_test(&self) -> bool {
-        ["/tests.rs", "/testing.rs"].iter().any(|name| self.path.ends_with(name))
-            || self.path.split('/').any(|part| part == "tests")
+        ["/tests.rs", "_tests.rs", "/testing.rs"].iter().any(|name| self.path.ends_with(name))
+            || self.path.split('/').any(|part| ["tests", "testing"].contains(&part))
     }
 
     /// The crate below `crates/` that this file belongs to.

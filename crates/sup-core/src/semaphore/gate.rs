@@ -138,5 +138,6 @@ impl<C: LockedCount, Q: WaitQueue> Gate<C, Q> {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_tests;

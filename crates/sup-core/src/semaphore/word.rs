@@ -221,7 +221,8 @@ impl<'a> StateWord<'a> {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests {
     use super::*;
     use SemaphoreKind::{Event, EventMulti};
