@@ -50,8 +50,9 @@ fn await_updates(gip: &Gip) {
 
 impl Look {
     fn at(gip: &Gip) -> Self {
-        let monotonic = monotonic_ns();
+        let before = monotonic_ns();
         let now_ns = gip.now_ns();
+        let monotonic = before.midpoint(monotonic_ns());
         Self {
             mode: mode_name(gip.mode()),
             update_hz: gip.update_hz(),

@@ -57,8 +57,9 @@ pub(super) fn low(session: &Session) -> Outcome {
 pub(super) fn contiguous(session: &Session) -> Outcome {
     let promise = |pages: &[PhysAddr]| {
         below_4_gib(pages)?;
-        let follows = |pair: &[PhysAddr]| pair[0].checked_add(PAGE_SIZE as u64) == Some(pair[1]);
-        require(pages.windows(2).all(follows), || format!("not one run: {pages:?}"))?;
+        let mut pairs = pages.iter().zip(pages.iter().skip(1));
+        let is_run = pairs.all(|(page, next)| page.checked_add(PAGE_SIZE as u64) == Some(*next));
+        require(is_run, || format!("not one run: {pages:?}"))?;
         Ok("one run below 4 GiB")
     };
     exercise(|| session.contiguous_memory(PAGES), promise)

@@ -1,8 +1,8 @@
 //! `supctl doctor`: goes through each service with real work and a measured figure.
 //!
-//! A check is a function from an open session to a [`Outcome`](check::Outcome); it takes nothing
-//! from the checks before it, and leaves nothing behind. [`CHECKS`] is the list in order. Around it
-//! stand the checks of the session itself: it can be opened, and when it is closed nothing is left.
+//! A check is a function from an open session to an [`Outcome`]; it takes nothing from the checks
+//! before it, and leaves nothing behind. [`CHECKS`] is the list in order. Around it stand the checks
+//! of the session itself: it can be opened, and when it is closed nothing is left.
 
 mod check;
 mod clock;

@@ -11,7 +11,7 @@ use super::check::{Finding, Outcome, ns_per_round, require};
 pub(super) fn paging_mode(session: &Session) -> Outcome {
     let mode = session.paging_mode()?;
     require(mode != SUPPAGINGMODE::Invalid, || "the driver does not know the mode".to_owned())?;
-    let figure = ns_per_round(20_000, || Ok(session.paging_mode().map(drop)?))?;
+    let figure = ns_per_round(900, || Ok(session.paging_mode().map(drop)?))?;
     let source = match session.backend().kind() {
         Kind::Embedded => "the embedded backend stands in for the control registers",
     };

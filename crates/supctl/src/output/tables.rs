@@ -101,8 +101,15 @@ fn figure(value: f64) -> String {
 /// What the page says of each processor.
 pub(super) fn cpus(cpus: &[Cpu], medium: Medium) -> String {
     let mut table = medium.table();
-    let header =
-        ["cpu", "APIC id", "frequency Hz", "interval ns", "interval ticks", "updates", "errors"];
+    let header = [
+        "cpu",
+        "APIC id",
+        "frequency Hz",
+        "interval ns",
+        "interval ticks",
+        "transaction",
+        "errors",
+    ];
     table.set_header(header.map(heading));
     for cpu in cpus {
         table.add_row([

@@ -1,0 +1,192 @@
+//! The commands beside the doctor, and what they say when something is wrong.
+
+mod common;
+
+use std::fs;
+
+use common::{command, file, path, run, supctl};
+use serde_json::Value;
+use sup_modules::{HELLO, hello};
+use zerocopy::{FromBytes, IntoBytes};
+
+#[test]
+fn every_command_has_help() {
+    for command in [
+        &["--help"][..],
+        &["doctor", "--help"],
+        &["module", "--help"],
+        &["module", "load", "--help"],
+        &["module", "call", "--help"],
+        &["gip", "--help"],
+        &["status", "--help"],
+        &["completions", "--help"],
+    ] {
+        let help = supctl(command);
+        assert_eq!(help.exit, Some(0), "{command:?}");
+        assert!(help.stdout.contains("Usage: supctl"), "{command:?}: {}", help.stdout);
+        assert!(!help.stdout.contains('\x1b'), "{command:?}");
+    }
+}
+
+#[test]
+fn cannot_say_nonsense() {
+    for wrong in [
+        &["doctors"][..],
+        &["doctor", "--yaml"],
+        &["module"],
+        &["module", "load"],
+        &["module", "call", "hello.r0", "hello", "one"],
+        &["module", "call", "hello.r0", "hello", "1", "--arg", "0xg"],
+        &["module", "call", "hello.r0", "hello", "1", "--output", "out"],
+        &["status", "VERR_NONSENSE"],
+        &["completions", "cmd.exe"],
+    ] {
+        let usage = supctl(wrong);
+        assert_eq!(usage.exit, Some(2), "{wrong:?}");
+        assert!(usage.stderr.starts_with("error: ") || usage.stderr.contains("Usage"), "{wrong:?}");
+        assert_eq!(usage.stdout, "", "{wrong:?}");
+    }
+}
+
+#[test]
+fn hello_loads() {
+    let module = file(HELLO.image);
+    let load = supctl(&["module", "load", path(&module), "--name", "hello"]);
+    assert_eq!(load.exit, Some(0), "{}", load.stderr);
+    for text in ["module   hello\n", "base     0x", "loaded   just now", "freed"] {
+        assert!(load.stdout.contains(text), "{text}: {}", load.stdout);
+    }
+}
+
+#[test]
+fn hello_greets() {
+    let module = file(HELLO.image);
+    let request = file(hello::Greet::new("supctl").expect("a short name").as_bytes());
+    let answer = file(&[]);
+    let call = ["module", "call", path(&module), "hello", "1", "--request-file", path(&request)];
+
+    let raw = supctl(&[&call[..], &["--output", path(&answer)]].concat());
+    assert_eq!((raw.exit, raw.stdout.as_str()), (Some(0), "VINF_SUCCESS (0)\n"), "{}", raw.stderr);
+    let packet = fs::read(answer.path()).expect("the answer was written");
+    let packet = hello::Greet::read_from_bytes(&packet).expect("the answer is a packet");
+    assert_eq!(packet.greeting(), "Hello, supctl! Nice to meet you in ring 0.");
+
+    let dump = supctl(&call);
+    assert_eq!(dump.exit, Some(0), "{}", dump.stderr);
+    let first = "\n00000000  16 04 64 19 c8 00 00 00 73 75 70 63 74 6c 00 00  ..d.....supctl..\n";
+    assert!(dump.stdout.contains(first), "{}", dump.stdout);
+}
+
+#[test]
+fn an_argument_and_a_status_go_through_unchanged() {
+    let module = file(HELLO.image);
+    let echo =
+        |argument| supctl(&["module", "call", path(&module), "hello", "0x3", "--arg", argument]);
+    assert_eq!(echo("85").stdout, "VINF_OBJECT_DESTROYED (85)\n");
+    let failed = echo("0xfffffffe");
+    assert_eq!(failed.exit, Some(1));
+    assert_eq!(failed.stdout, "");
+    assert!(failed.stderr.starts_with("supctl: CallService: VERR_INVALID_PARAMETER (-2): "));
+}
+
+#[test]
+fn cannot_load_what_is_no_module() {
+    let mut garbage = HELLO.image.to_vec();
+    garbage[0] ^= 0xff;
+    let truncated = &HELLO.image[..HELLO.image.len() / 2];
+    for bytes in [&garbage, truncated, b"", b"#!/bin/sh\n"] {
+        let module = file(bytes);
+        for arguments in [
+            &["module", "load", path(&module)][..],
+            &["module", "call", path(&module), "hello", "0"],
+        ] {
+            let refused = supctl(arguments);
+            assert_eq!(refused.exit, Some(1), "{arguments:?}");
+            assert_eq!(refused.stdout, "", "{arguments:?}");
+            let sentence = refused.stderr;
+            let start = "supctl: LoadModule: VERR_BAD_EXE_FORMAT (-608): ";
+            assert!(sentence.starts_with(start) && sentence.lines().count() == 1, "{sentence}");
+        }
+    }
+}
+
+#[test]
+fn cannot_find_what_is_not_there() {
+    let module = file(HELLO.image);
+    for (arguments, status) in [
+        (&["module", "load", "/nonexistent.r0"][..], "VERR_FILE_NOT_FOUND (-102)"),
+        (&["module", "call", "/nonexistent.r0", "hello", "0"], "VERR_FILE_NOT_FOUND (-102)"),
+        (&["module", "call", path(&module), "goodbye", "0"], "VERR_SYMBOL_NOT_FOUND (-609)"),
+        (&["module", "load", path(&module), "--handler", "nobody"], "VERR_SYMBOL_NOT_FOUND (-609)"),
+        (&["module", "call", path(&module), "hello", "99"], "VERR_NOT_SUPPORTED (-37)"),
+        (
+            &["module", "call", path(&module), "hello", "1", "--request-file", path(&module)],
+            "VERR_INTERNAL_ERROR (-225)",
+        ),
+    ] {
+        let refused = supctl(arguments);
+        assert_eq!(refused.exit, Some(1), "{arguments:?}");
+        assert!(refused.stderr.contains(status), "{arguments:?}: {}", refused.stderr);
+        assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn cannot_use_a_kernel_driver_that_is_not_there() {
+    let refused = run(command(&["gip"]).env("SUP_BACKEND", "kernel"));
+    assert_eq!(refused.exit, Some(1));
+    let start = "supctl: Session::open: VERR_VM_DRIVER_NOT_INSTALLED (-1908): ";
+    assert!(refused.stderr.starts_with(start), "{}", refused.stderr);
+}
+
+#[test]
+fn the_page_can_be_looked_at() {
+    let text = supctl(&["gip"]);
+    assert_eq!(text.exit, Some(0), "{}", text.stderr);
+    assert!(text.stdout.starts_with("mode     "), "{}", text.stdout);
+
+    let json = supctl(&["gip", "--json"]);
+    let look: Value = serde_json::from_str(&json.stdout).expect("one JSON document");
+    assert!(look["update_hz"].as_u64().is_some_and(|hz| hz > 0), "{look}");
+    assert!(look["cpus"][0]["hz"].as_u64().is_some_and(|hz| hz > 1_000_000), "{look}");
+    assert!(look["ahead_of_monotonic_ns"].as_i64().is_some(), "{look}");
+}
+
+#[test]
+fn statuses_are_explained() {
+    for (argument, start) in [
+        ("-2", "VERR_INVALID_PARAMETER (-2): "),
+        ("0", "VINF_SUCCESS (0): "),
+        ("VERR_TIMEOUT", "VERR_TIMEOUT (-40): "),
+    ] {
+        let status = supctl(&["status", argument]);
+        assert_eq!(status.exit, Some(0), "{argument}");
+        assert!(status.stdout.starts_with(start), "{}", status.stdout);
+    }
+    assert_eq!(supctl(&["status", "-99999"]).exit, Some(1));
+    let all = supctl(&["status"]).stdout;
+    assert_eq!(all.lines().count(), sup::Status::ALL.len() + 1);
+}
+
+#[test]
+fn shells_get_completions() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = supctl(&["completions", shell]);
+        assert_eq!(script.exit, Some(0), "{shell}");
+        assert!(script.stdout.contains("doctor"), "{shell}");
+    }
+}
+
+#[test]
+fn a_full_disk_is_a_failure() {
+    let full = fs::File::options().write(true).open("/dev/full").expect("Linux has /dev/full");
+    let refused = run(command(&["status"]).stdout(full));
+    assert_eq!(refused.exit, Some(1));
+    assert!(refused.stderr.starts_with("supctl: standard output: "), "{}", refused.stderr);
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    let version = supctl(&["--version"]).stdout;
+    assert_eq!(version, concat!("supctl ", env!("CARGO_PKG_VERSION"), "\n"));
+}
