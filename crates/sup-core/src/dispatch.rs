@@ -21,7 +21,9 @@ use sup_abi::request::{
     SemaphoreQuery, SessionId, Statistics, StatisticsOut, VtCaps, VtCapsOut, is_compatible,
     terminated,
 };
-use sup_abi::{Pages, R0Ptr, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status};
+use sup_abi::{
+    Pages, R0Ptr, SERVICE_PACKET_BYTES_LIMIT, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status,
+};
 use sup_alloc::Arc;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -374,7 +376,7 @@ impl<H: Host> Driver<H> {
     ) -> Result<(), PacketError> {
         let input = packet.fixed_input::<CallService>()?;
         let (bytes_in, bytes_out) = (packet.bytes_in(), packet.bytes_out());
-        ensure(bytes_in == bytes_out)?;
+        ensure(bytes_in == bytes_out && bytes_in < SERVICE_PACKET_BYTES_LIMIT as usize)?;
         let name = terminated(&input.name).ok_or(MALFORMED)?;
         let request = packet.bytes.get_mut(CallService::BYTES_IN..bytes_in).ok_or(MALFORMED)?;
         let request = if request.is_empty() {

@@ -49,7 +49,8 @@ pub trait Host: Sized + Send + Sync + 'static {
     /// Never sleeps.
     fn now_and_tsc(&self) -> (Nanoseconds, u64);
 
-    /// Frequency of the time stamp counter in Hz, as well as it is known when the driver starts.
+    /// Frequency of the time stamp counter in Hz, as well as it is known without the page's own
+    /// measurement. The first call may take milliseconds.
     fn tsc_hz(&self) -> u64;
 
     /// The true resolution of a deadline in nanoseconds.

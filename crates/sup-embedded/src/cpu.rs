@@ -3,6 +3,7 @@
 use std::arch::x86_64::__cpuid_count;
 use std::fs;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use sup_core::host::{ControlRegisters, CpuIdentity, CpuSummary};
@@ -99,6 +100,11 @@ pub(crate) fn read_msr(register: u32) -> Option<u64> {
 /// What a process cannot read, but a 64-bit Linux always sets: protected mode, paging, PAE and long
 /// mode; global pages and no-execute as the kernel says that it uses them.
 pub(crate) fn control_registers() -> ControlRegisters {
+    static REGISTERS: OnceLock<ControlRegisters> = OnceLock::new();
+    *REGISTERS.get_or_init(stand_in_registers)
+}
+
+fn stand_in_registers() -> ControlRegisters {
     const CR0_PE_PG: u64 = 1 | 1 << 31;
     const CR4_PAE: u64 = 1 << 5;
     const CR4_PGE: u64 = 1 << 7;

@@ -36,19 +36,22 @@ impl FutexQueue {
 
     /// Sleeps while the word is `seen`.
     fn sleep(&self, seen: u32, deadline: Deadline) -> Result<(), Errno> {
-        let until = match deadline {
-            Deadline::Never => None,
-            Deadline::At(at) => Some(Timespec {
-                tv_sec: (at.get() / 1_000_000_000).try_into().unwrap_or(i64::MAX),
-                tv_nsec: (at.get() % 1_000_000_000).cast_signed(),
-            }),
+        // Never is a time that never comes: the kernel restarts a wait without a timeout after a signal
+        // whose handler has SA_RESTART, and reports any other one as interrupted.
+        let nanos = match deadline {
+            Deadline::Never => u64::MAX,
+            Deadline::At(at) => at.get(),
+        };
+        let until = Timespec {
+            tv_sec: (nanos / 1_000_000_000).try_into().unwrap_or(i64::MAX),
+            tv_nsec: (nanos % 1_000_000_000).cast_signed(),
         };
         // With a bit set, the timeout is absolute on the monotonic clock.
         futex::wait_bitset(
             &self.wakes,
             futex::Flags::PRIVATE,
             seen,
-            until.as_ref(),
+            Some(&until),
             std::num::NonZeroU32::MAX,
         )
     }

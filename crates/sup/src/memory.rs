@@ -164,7 +164,8 @@ impl Session {
     pub fn contiguous_memory(&self, pages: u32) -> Result<ContiguousMemory> {
         let input = PageCountIn { pages, reserved: 0 };
         let output = self.connection().call::<ContAlloc>(&input).map_err(|error| {
-            count_error::<ContAlloc>(pages, LOW_CONT_ALLOC_MAX.get()).unwrap_or(error)
+            count_error::<ContAlloc>(pages, LOW_CONT_ALLOC_MAX.get())
+                .unwrap_or_else(|| refused::<ContAlloc>(pages, error.status()))
         })?;
         let first = output.phys.get();
         let addresses =
@@ -207,7 +208,7 @@ impl Session {
         packet[HEADER_BYTES..R::BYTES_IN].copy_from_slice(input.as_bytes());
         let (status, answered) = self.connection().send::<R>(packet, R::BYTES_IN, bytes_out)?;
         if status.is_failure() || answered != bytes_out {
-            return Err(Error::new(name::<R>(), status, ""));
+            return Err(refused::<R>(pages, status));
         }
         let output = MemoryOut::read_from_bytes(&packet[HEADER_BYTES..R::BYTES_OUT]);
         let addresses = <[PhysAddr]>::ref_from_bytes(&packet[R::BYTES_OUT..bytes_out]);
@@ -216,6 +217,21 @@ impl Session {
             _ => Session::refuse(name::<R>(), Status::VERR_INTERNAL_ERROR, ""),
         }
     }
+}
+
+/// The error for pages that the driver does not give, with what usually helps.
+fn refused<R: Request>(pages: u32, status: Status) -> Error {
+    let detail = match status {
+        Status::VERR_NO_MEMORY
+        | Status::VERR_NO_PHYS_MEMORY
+        | Status::VERR_NO_LOW_MEMORY
+        | Status::VERR_NO_CONT_MEMORY => format!(
+            "the driver cannot give {pages} locked pages; is the limit on locked memory \
+             (ulimit -l) large enough? its log has the cause"
+        ),
+        _ => String::new(),
+    };
+    Error::new(name::<R>(), status, detail)
 }
 
 /// The error for a number of pages that the service does not have.

@@ -76,7 +76,7 @@ impl<H: Host> Gip<H> {
         };
         let mut updaters = Vec::try_with_capacity(entries)?;
         for _ in 0..entries {
-            updaters.try_push(Lock::new(Updater::new(UPDATE_INTERVAL, host.tsc_hz())))?;
+            updaters.try_push(Lock::new(Updater::new(UPDATE_INTERVAL)))?;
         }
         let gip = Self { memory, mode, users: Lock::new(0), updaters };
         gip.initialise(host);
@@ -159,7 +159,10 @@ impl<H: Host> Gip<H> {
         let mut users = this.users.lock();
         if *users == 0 {
             for (updater, entry) in this.updaters.iter().zip(this.memory.cpus()) {
-                updater.lock().restart();
+                let hz = host.tsc_hz();
+                let mut updater = updater.lock();
+                updater.believe(hz);
+                updater.restart();
                 next_run(&entry.u32TransactionId);
             }
             host.start_gip_timer(GipTicker(this.clone()), UPDATE_INTERVAL)?;

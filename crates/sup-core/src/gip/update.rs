@@ -75,6 +75,8 @@ pub struct Updater {
     line: Line,
     /// Counter ticks in an interval, with [`RATE_BITS`] fraction bits.
     rate: u64,
+    /// Whether the rate was measured here, and is better than what the host believes.
+    has_measured: bool,
     last: Option<Sample>,
     /// The rate is measured from here; `next_baseline` takes its place in time.
     baseline: Option<Sample>,
@@ -99,20 +101,27 @@ pub struct Tick {
 }
 
 impl Updater {
-    /// A writer that believes the counter to run at `hz` until it has measured.
-    pub fn new(interval: Nanoseconds, hz: u64) -> Self {
+    /// A writer that knows nothing of the counter yet.
+    pub fn new(interval: Nanoseconds) -> Self {
         let interval_ns = u32::try_from(interval.get()).unwrap_or(u32::MAX).max(1);
-        let per_interval = mul_div(hz, u64::from(interval_ns), 1_000_000_000);
-        let rate = per_interval.clamp(1, u64::from(u32::MAX)) << RATE_BITS;
-        let interval_tsc = u32::try_from(rate >> RATE_BITS).unwrap_or(u32::MAX);
         Self {
-            line: Line { nanos: 0, tsc: 0, interval_tsc, interval_ns },
-            rate,
+            line: Line { nanos: 0, tsc: 0, interval_tsc: interval_ns, interval_ns },
+            rate: u64::from(interval_ns) << RATE_BITS,
+            has_measured: false,
             last: None,
             baseline: None,
             next_baseline: None,
             errors: 0,
         }
+    }
+
+    /// Believes the counter to run at `hz`, until it has measured.
+    pub fn believe(&mut self, hz: u64) {
+        if self.has_measured {
+            return;
+        }
+        let per_interval = mul_div(hz, u64::from(self.line.interval_ns), 1_000_000_000);
+        self.rate = per_interval.clamp(1, u64::from(u32::MAX)) << RATE_BITS;
     }
 
     /// The line that readers follow now.
@@ -174,6 +183,7 @@ impl Updater {
             let interval = u64::from(self.line.interval_ns) << RATE_BITS;
             let rate = mul_div(ticks, interval, elapsed);
             self.rate = rate.clamp(1 << RATE_BITS, u64::from(u32::MAX) << RATE_BITS);
+            self.has_measured = true;
         }
         if sample.now.saturating_sub(next.now) >= BASELINE {
             self.baseline = Some(next);

@@ -31,7 +31,9 @@ impl Machine {
 }
 
 fn updater(believed_hz: u64) -> Updater {
-    Updater::new(Nanoseconds::new(INTERVAL), believed_hz)
+    let mut updater = Updater::new(Nanoseconds::new(INTERVAL));
+    updater.believe(believed_hz);
+    updater
 }
 
 #[test]
