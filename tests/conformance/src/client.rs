@@ -6,9 +6,9 @@
 
 use sup::{Counts, StatisticsOut, Status};
 use sup_abi::request::{
-    CONNECT_MAGIC, Connect, ConnectIn, ConnectOut, Empty, Function, HEADER_BYTES, HEADER_FLAGS, Header,
-    INITIAL_COOKIE, PROTOCOL_VERSION, Request, SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind,
-    SemaphoreOp, SemaphoreOpIn, SemaphoreOperation, SemaphoreQuery, Statistics,
+    CONNECT_MAGIC, Connect, ConnectIn, ConnectOut, Empty, Function, HEADER_BYTES, HEADER_FLAGS,
+    Header, INITIAL_COOKIE, PROTOCOL_VERSION, Request, SemaphoreCreate, SemaphoreCreateIn,
+    SemaphoreKind, SemaphoreOp, SemaphoreOpIn, SemaphoreOperation, SemaphoreQuery, Statistics,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -75,33 +75,32 @@ impl Packet {
 
 /// What came back for a packet.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The transport's status.
-    pub transport: Status,
+    pub(crate) transport: Status,
     /// The header of the answer.
-    pub header: Header,
+    pub(crate) header: Header,
     /// What followed it.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
     /// The request's status.
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         Status::new(self.header.rc)
     }
 
     /// The output of `R`, if there is one.
-    pub fn output<R: Request>(&self) -> Option<R::Out> {
+    pub(crate) fn output<R: Request>(&self) -> Option<R::Out> {
         R::Out::read_from_prefix(&self.body).ok().map(|(output, _)| output)
     }
 }
 
 /// A connected session.
-#[expect(missing_debug_implementations, reason = "there is nothing to show of a raw session")]
-pub struct Client {
+pub(crate) struct Client {
     raw: Box<dyn RawSession>,
     /// The cookies of driver and session.
-    pub cookies: [u32; 2],
+    pub(crate) cookies: [u32; 2],
     /// What the driver said of the session.
     pub(crate) connected: ConnectOut,
 }
@@ -212,7 +211,8 @@ impl Client {
     pub(crate) fn try_create(&self, kind: SemaphoreKind) -> Verdict<Result<u32, Status>> {
         let query = SemaphoreQuery::Create.into();
         let kind = kind.into();
-        let input = SemaphoreCreateIn { kind, handle: 0, operation: query, reserved: 0, reserved2: 0 };
+        let input =
+            SemaphoreCreateIn { kind, handle: 0, operation: query, reserved: 0, reserved2: 0 };
         Ok(match self.call::<SemaphoreCreate>(&input)? {
             (status, Some(output)) if status.is_success() => Ok(output.value),
             (status, _) => Err(status),
@@ -253,7 +253,8 @@ impl Client {
 
 /// Counts as something to compare.
 pub(crate) fn figures(counts: &Counts) -> [u64; 6] {
-    let Counts { sessions, objects, handles, memory_blocks, memory_pages, image_references } = *counts;
+    let Counts { sessions, objects, handles, memory_blocks, memory_pages, image_references } =
+        *counts;
     [sessions, objects, handles, memory_blocks, memory_pages, image_references]
 }
 

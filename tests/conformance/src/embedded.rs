@@ -63,7 +63,8 @@ impl RawSession for Client {
 
     fn with_state_word(&self, handle: u32, look: &mut dyn FnMut(&AtomicU64)) -> bool {
         let place = word_position(handle);
-        let Some((page, index)) = place.and_then(|(page, index)| Some((self.word_page(page)?, index)))
+        let Some((page, index)) =
+            place.and_then(|(page, index)| Some((self.word_page(page)?, index)))
         else {
             return false;
         };

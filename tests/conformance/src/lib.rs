@@ -31,5 +31,5 @@ mod threads;
 pub use backend::{Backend, Feature, RawSession, Reply};
 pub use case::{Case, Group, Outcome};
 pub use cases::cases;
-pub use client::{Answer, Client, Packet};
+pub use client::Packet;
 pub use embedded::Embedded;

@@ -24,7 +24,9 @@ pub(crate) fn protection(address: u64) -> Verdict<Option<String>> {
         let mut words = line.split(' ');
         let (start, end) = words.next()?.split_once('-')?;
         let number = |digits| u64::from_str_radix(digits, 16).ok();
-        (number(start)?..number(end)?).contains(&address).then(|| words.next().map(str::to_owned))?
+        (number(start)?..number(end)?)
+            .contains(&address)
+            .then(|| words.next().map(str::to_owned))?
     }))
 }
 
@@ -55,6 +57,7 @@ pub fn run_child_task(backend: &dyn Backend) -> Option<ExitCode> {
             Ok(()) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,
         },
+        "nothing" => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
 }
@@ -81,12 +84,14 @@ pub(crate) fn child(task: &str) -> Verdict {
 fn die_asleep(backend: &dyn Backend) -> Verdict {
     use SemaphoreOperation::{WaitMillis, WaitNanos};
     let client = Client::connect(backend)?;
+    let event = client.create(SemaphoreKind::Event)?;
+    let multi = client.create(SemaphoreKind::EventMulti)?;
     std::thread::scope(|scope| {
-        for kind in [SemaphoreKind::Event, SemaphoreKind::EventMulti] {
-            let handle = client.create(kind)?;
+        for (kind, handle) in [(SemaphoreKind::Event, event), (SemaphoreKind::EventMulti, multi)] {
             for (operation, timeout) in [(WaitMillis, 60_000), (WaitNanos, u64::MAX)] {
                 for _ in 0..5 {
-                    let wait = || client.operate(kind, handle, operation, timeout).map(|_| ());
+                    let client = &client;
+                    let wait = move || client.operate(kind, handle, operation, timeout);
                     Sleeper::start(scope, wait)?.wait_until_asleep()?;
                 }
             }

@@ -1,0 +1,55 @@
+//! The cases, one file for each group.
+
+use crate::case::Case;
+
+mod gip;
+mod images;
+mod memory;
+mod modules;
+mod objects;
+mod packets;
+mod platform;
+mod semaphores;
+mod services;
+mod session;
+mod waits;
+
+static GROUPS: &[&[Case]] = &[
+    session::CASES,
+    packets::CASES,
+    memory::CASES,
+    semaphores::CASES,
+    waits::CASES,
+    modules::CASES,
+    images::CASES,
+    services::CASES,
+    objects::CASES,
+    platform::CASES,
+    gip::CASES,
+];
+
+/// All cases, group by group.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    GROUPS.iter().copied().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_rules_are_sentences_with_their_source() {
+        let mut names = BTreeSet::new();
+        for case in cases() {
+            let name = case.full_name();
+            assert!(
+                case.rule.ends_with(").") && case.rule.contains(" (spec "),
+                "{name}: {}",
+                case.rule
+            );
+            assert!(names.insert(name.clone()), "{name} is there twice");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Which status every request can answer, and which of them were seen.
+//!
+//! Every answer to a raw packet is noted. After all cases have run in one process, [`unseen`] names the
+//! statuses that no case provoked, so that a new status of the driver needs a case here, or a reason in
+//! [`UNPROVOKED`].
+
+use std::collections::BTreeSet;
+
+use parking_lot::Mutex;
+use sup::Status;
+use sup_abi::request::Function;
+
+/// A request, and the statuses that it answers; those of a service's own aside.
+type Row = (Function, &'static [Status]);
+
+/// What each request can answer, once its packet is well-formed.
+pub const STATUSES: &[Row] = {
+    use Function as F;
+    use Status as S;
+    &[
+        (F::Connect, &[S::VINF_SUCCESS, S::VERR_INVALID_MAGIC, S::VERR_VERSION_MISMATCH]),
+        (
+            F::LoadModule,
+            &[
+                S::VINF_SUCCESS,
+                S::VERR_INVALID_PARAMETER,
+                S::VERR_INTERNAL_ERROR,
+                S::VERR_BAD_EXE_FORMAT,
+                S::VERR_SYMBOL_NOT_FOUND,
+                S::VERR_ALREADY_EXISTS,
+                S::VERR_INTERRUPTED,
+                S::VERR_NO_EXEC_MEMORY,
+                S::VERR_NO_MEMORY,
+            ],
+        ),
+        (F::FreeModule, &[S::VINF_SUCCESS, S::VERR_INVALID_HANDLE, S::VERR_DANGLING_OBJECTS]),
+        (F::GetSymbol, &[S::VINF_SUCCESS, S::VERR_INVALID_HANDLE, S::VERR_SYMBOL_NOT_FOUND]),
+        (
+            F::LowAlloc,
+            &[
+                S::VINF_SUCCESS,
+                S::VERR_PAGE_COUNT_OUT_OF_RANGE,
+                S::VERR_NO_LOW_MEMORY,
+                S::VERR_NO_MEMORY,
+            ],
+        ),
+        (F::LowFree, &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER]),
+        (
+            F::PageAllocEx,
+            &[
+                S::VINF_SUCCESS,
+                S::VERR_PAGE_COUNT_OUT_OF_RANGE,
+                S::VERR_NO_MEMORY,
+                S::VERR_NO_PHYS_MEMORY,
+            ],
+        ),
+        (F::PageFree, &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER]),
+        (
+            F::ContAlloc,
+            &[
+                S::VINF_SUCCESS,
+                S::VERR_PAGE_COUNT_OUT_OF_RANGE,
+                S::VERR_NO_CONT_MEMORY,
+                S::VERR_NO_MEMORY,
+            ],
+        ),
+        (F::ContFree, &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER]),
+        (F::GetPagingMode, &[S::VINF_SUCCESS]),
+        (F::GipMap, &[S::VINF_SUCCESS, S::VERR_MAP_FAILED, S::VERR_NO_MEMORY]),
+        (F::GipUnmap, &[S::VINF_SUCCESS]),
+        (F::CallService, &[S::VINF_SUCCESS, S::VERR_SUPDRV_SERVICE_NOT_FOUND]),
+        (
+            F::SemaphoreOp,
+            &[
+                S::VINF_SUCCESS,
+                S::VINF_OBJECT_DESTROYED,
+                S::VERR_INVALID_HANDLE,
+                S::VERR_INVALID_FUNCTION,
+                S::VERR_INTERRUPTED,
+                S::VERR_TIMEOUT,
+                S::VERR_SEM_DESTROYED,
+            ],
+        ),
+        (
+            F::SemaphoreCreate,
+            &[
+                S::VINF_SUCCESS,
+                S::VERR_INVALID_FUNCTION,
+                S::VERR_NO_MORE_HANDLES,
+                S::VERR_NO_MEMORY,
+            ],
+        ),
+        (F::Statistics, &[S::VINF_SUCCESS]),
+    ]
+};
+
+/// What no case can provoke, and why.
+pub const UNPROVOKED: &[(Function, Status, &str)] = {
+    const HEAP: &str = "the driver's heap would have to be empty: its unit tests do that";
+    &[
+        (Function::LoadModule, Status::VERR_NO_MEMORY, HEAP),
+        (Function::LowAlloc, Status::VERR_NO_MEMORY, HEAP),
+        (Function::ContAlloc, Status::VERR_NO_MEMORY, HEAP),
+        (Function::SemaphoreCreate, Status::VERR_NO_MEMORY, HEAP),
+        (Function::GipMap, Status::VERR_NO_MEMORY, "no thread would have to be left for the timer"),
+    ]
+};
+
+/// Function, transport status, request status (zero if the transport failed).
+static SEEN: Mutex<BTreeSet<(u32, i32, i32)>> = Mutex::new(BTreeSet::new());
+
+/// Notes an answer.
+pub(crate) fn note(function: u32, transport: Status, request: Status) {
+    let request = if transport == Status::VINF_SUCCESS { request.raw() } else { 0 };
+    SEEN.lock().insert((function, transport.raw(), request));
+}
+
+/// What [`STATUSES`] lists and nobody saw, nor excuses in [`UNPROVOKED`]; and what was seen although it
+/// is excused.
+pub fn unseen() -> Vec<String> {
+    let seen = SEEN.lock();
+    let is_seen = |function: Function, status: Status| {
+        seen.contains(&(function.into(), Status::VINF_SUCCESS.raw(), status.raw()))
+    };
+    let is_excused = |function: Function, status: Status| {
+        UNPROVOKED.iter().any(|(excused, why, _)| (*excused, *why) == (function, status))
+    };
+    let mut complaints = Vec::new();
+    for (function, statuses) in STATUSES {
+        let malformed = Status::VERR_INVALID_PARAMETER.raw();
+        if !seen.contains(&(u32::from(*function), malformed, 0)) {
+            complaints.push(format!("{function:?} was never sent malformed"));
+        }
+        for status in *statuses {
+            match (is_seen(*function, *status), is_excused(*function, *status)) {
+                (false, false) => complaints.push(format!("{function:?} never answered {status}")),
+                (true, true) => complaints.push(format!("{function:?} did answer {status}")),
+                _ => {}
+            }
+        }
+    }
+    complaints
+}
