@@ -27,7 +27,7 @@ pub struct Driver<H: Host> {
     cookie: u32,
     gip: Arc<Gip<H>>,
     sessions: Lock<H::SpinLock, SessionTable<H>>,
-    objects: Lock<H::SpinLock, Registry<H>>,
+    objects: Lock<H::SpinLock, Registry<H::Destructor>>,
     images: Lock<H::Mutex, ImageTable<H>>,
     /// The handles that modules know themselves by.
     modules: Lock<H::SpinLock, Slots<()>>,
@@ -198,7 +198,7 @@ impl<H: Host> Driver<H> {
         &self.sessions
     }
 
-    pub(crate) fn objects(&self) -> &Lock<H::SpinLock, Registry<H>> {
+    pub(crate) fn objects(&self) -> &Lock<H::SpinLock, Registry<H::Destructor>> {
         &self.objects
     }
 

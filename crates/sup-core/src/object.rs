@@ -23,7 +23,7 @@
 use sup_abi::{R0Ptr, SUPDRVOBJTYPE, Status, UserId};
 use sup_alloc::{OutOfMemory, Vec};
 
-use crate::host::{Destructor, Host};
+use crate::host::Destructor;
 use crate::segments::{Grow, Missing, Segments};
 use crate::slots::{Handle, HandleKind, Liveness, Slot, Slots};
 
@@ -123,15 +123,15 @@ impl<D: Destructor> Released<D> {
 }
 
 /// All registered objects and who uses them. The driver guards it with a spin lock.
-pub(crate) struct Registry<H: Host> {
-    objects: Slots<Object<H::Destructor>>,
+pub(crate) struct Registry<D> {
+    objects: Slots<Object<D>>,
     usages: Segments<UsageSlot>,
     free_usage: Option<usize>,
     /// First usage record of each session; `None` in the outer option: no such session.
     sessions: Segments<Option<Option<usize>>>,
 }
 
-impl<H: Host> Registry<H> {
+impl<D: Destructor> Registry<D> {
     pub(crate) const fn new() -> Self {
         Self {
             objects: Slots::new(HandleKind::Object),
@@ -170,7 +170,7 @@ impl<H: Host> Registry<H> {
         session: SessionSlot,
         kind: SUPDRVOBJTYPE,
         creator: UserId,
-        destructor: H::Destructor,
+        destructor: D,
     ) -> Option<ObjectHandle> {
         if self.need().is_some() {
             return None;
@@ -216,7 +216,7 @@ impl<H: Host> Registry<H> {
         &mut self,
         object: ObjectHandle,
         session: SessionSlot,
-    ) -> Result<Released<H::Destructor>, Status> {
+    ) -> Result<Released<D>, Status> {
         let index =
             self.find_usage(object.handle(), session).ok_or(Status::VERR_INVALID_PARAMETER)?;
         Ok(match self.change_counts(index, |count| count.saturating_sub(1)) {
@@ -227,7 +227,7 @@ impl<H: Host> Registry<H> {
 
     /// Takes all references of `session` to the object that it referenced last; `None` when there is
     /// none left. For the end of a session.
-    pub(crate) fn take_next_of(&mut self, session: SessionSlot) -> Option<Released<H::Destructor>> {
+    pub(crate) fn take_next_of(&mut self, session: SessionSlot) -> Option<Released<D>> {
         let index = self.first_of_session(session)?;
         self.change_counts(index, |_| 0);
         Some(self.remove_usage(index))
@@ -254,7 +254,7 @@ impl<H: Host> Registry<H> {
         bytes: usize,
         session: Option<SessionSlot>,
     ) -> usize {
-        let lies_in = |object: &Object<H::Destructor>| {
+        let lies_in = |object: &Object<D>| {
             object.destructor.as_ref().is_some_and(|d| is_within(d.address(), base, bytes))
         };
         match session {
@@ -344,7 +344,7 @@ impl<H: Host> Registry<H> {
     }
 
     /// Gives a record whose count is zero back, and the object with it if it was the last one.
-    fn remove_usage(&mut self, index: usize) -> Released<H::Destructor> {
+    fn remove_usage(&mut self, index: usize) -> Released<D> {
         let free = UsageSlot::Free(self.free_usage);
         let Some(slot) = self.usages.get_mut(index) else { return Released::Alive };
         let UsageSlot::Used(usage) = core::mem::replace(slot, free) else { return Released::Alive };
@@ -422,9 +422,9 @@ pub(crate) enum Room<D> {
     Sessions((Missing, Vec<Option<Option<usize>>>)),
 }
 
-impl<H: Host> Grow for Registry<H> {
+impl<D> Grow for Registry<D> {
     type Need = Need;
-    type Room = Room<H::Destructor>;
+    type Room = Room<D>;
 
     fn need(&self) -> Option<Need> {
         let usages = || match self.free_usage {
@@ -457,6 +457,9 @@ fn is_within(address: R0Ptr, base: R0Ptr, bytes: usize) -> bool {
     address.get().checked_sub(base.get()).is_some_and(|offset| offset < bytes as u64)
 }
 
+#[cfg(test)]
+#[cfg(loom)]
+mod loom_tests;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;

@@ -54,3 +54,8 @@ pub use sup_abi::{
     SUPVTCAPS_NESTED_PAGING, SUPVTCAPS_VT_X, Status,
 };
 pub use sup_core::host::AddressSource;
+
+/// The program in README.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -3,24 +3,24 @@
 extern crate std;
 
 use super::*;
-use crate::testing::{TestDestructor, TestHost};
+use crate::testing::TestDestructor;
 use proptest::prelude::*;
 use std::collections::HashMap;
 use std::vec::Vec;
 
-fn grown(registry: &mut Registry<TestHost>) {
+fn grown(registry: &mut Registry<TestDestructor>) {
     while let Some(need) = registry.need() {
-        let room = Registry::<TestHost>::make(need).unwrap();
+        let room = Registry::<TestDestructor>::make(need).unwrap();
         assert!(registry.add(room).is_none());
     }
 }
 
-fn session(registry: &mut Registry<TestHost>) -> SessionSlot {
+fn session(registry: &mut Registry<TestDestructor>) -> SessionSlot {
     grown(registry);
     registry.add_session().unwrap()
 }
 
-fn object(registry: &mut Registry<TestHost>, session: SessionSlot) -> ObjectHandle {
+fn object(registry: &mut Registry<TestDestructor>, session: SessionSlot) -> ObjectHandle {
     grown(registry);
     registry
         .register(session, SUPDRVOBJTYPE::Vm, UserId::new(1_000), TestDestructor::at(0x5000))
