@@ -50,9 +50,9 @@ pub enum Blocking {
     Never,
 }
 
-/// Index of a session in the registry, given by [`Registry::add_session`].
+/// A session's list in the registry, given by [`Registry::add_session`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct SessionSlot(usize);
+pub(crate) struct SessionSlot(Handle);
 
 pub(crate) struct Object<D> {
     /// The header's type; the registry itself never looks at it again.
@@ -127,8 +127,8 @@ pub(crate) struct Registry<D> {
     objects: Slots<Object<D>>,
     usages: Segments<UsageSlot>,
     free_usage: Option<usize>,
-    /// First usage record of each session; `None` in the outer option: no such session.
-    sessions: Segments<Option<Option<usize>>>,
+    /// First usage record of each session.
+    sessions: Slots<Option<usize>>,
 }
 
 impl<D: Destructor> Registry<D> {
@@ -137,7 +137,7 @@ impl<D: Destructor> Registry<D> {
             objects: Slots::new(HandleKind::Object),
             usages: Segments::new(),
             free_usage: None,
-            sessions: Segments::new(),
+            sessions: Slots::new(HandleKind::Session),
         }
     }
 
@@ -147,20 +147,12 @@ impl<D: Destructor> Registry<D> {
 
     /// Gives a new session its list of usage records; `None` if there is no room.
     pub(crate) fn add_session(&mut self) -> Option<SessionSlot> {
-        let unused = self.sessions.iter().position(Option::is_none);
-        let index = match unused {
-            Some(index) => index,
-            None => self.sessions.push(None)?,
-        };
-        self.set_first_of_session(SessionSlot(index), None);
-        Some(SessionSlot(index))
+        self.sessions.insert_with(|_| None).map(SessionSlot)
     }
 
     /// Forgets a session whose objects were all taken by [`Registry::take_next_of`].
     pub(crate) fn remove_session(&mut self, session: SessionSlot) {
-        if let Some(slot) = self.sessions.get_mut(session.0) {
-            *slot = None;
-        }
+        self.sessions.remove(session.0);
     }
 
     /// Registers an object with one reference of `session`; `None` if there is no room. Corresponds
@@ -398,12 +390,12 @@ impl<D: Destructor> Registry<D> {
     }
 
     fn first_of_session(&self, session: SessionSlot) -> Option<usize> {
-        self.sessions.get(session.0).copied().flatten().flatten()
+        self.sessions.get(session.0).copied().flatten()
     }
 
     fn set_first_of_session(&mut self, session: SessionSlot, first: Option<usize>) {
         if let Some(slot) = self.sessions.get_mut(session.0) {
-            *slot = Some(first);
+            *slot = first;
         }
     }
 }
@@ -419,7 +411,7 @@ pub(crate) enum Need {
 pub(crate) enum Room<D> {
     Objects((Missing, Vec<Slot<Object<D>>>)),
     Usages((Missing, Vec<UsageSlot>)),
-    Sessions((Missing, Vec<Option<Option<usize>>>)),
+    Sessions((Missing, Vec<Slot<Option<usize>>>)),
 }
 
 impl<D> Grow for Registry<D> {
@@ -433,14 +425,14 @@ impl<D> Grow for Registry<D> {
         };
         (self.objects.need().map(Need::Objects))
             .or_else(|| usages().map(Need::Usages))
-            .or_else(|| self.sessions.missing().map(Need::Sessions))
+            .or_else(|| self.sessions.need().map(Need::Sessions))
     }
 
     fn make(need: Need) -> Result<Self::Room, OutOfMemory> {
         Ok(match need {
             Need::Objects(need) => Room::Objects(Slots::make(need)?),
             Need::Usages(need) => Room::Usages(Segments::make(need)?),
-            Need::Sessions(need) => Room::Sessions(Segments::make(need)?),
+            Need::Sessions(need) => Room::Sessions(Slots::make(need)?),
         })
     }
 
