@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use sup_abi::request::{
-    CallService, CallServiceIn, GetSymbol, GetSymbolIn, HEADER_BYTES, ImageIn, LoadModule,
-    LoadModuleIn, LoadModuleOut, MESSAGE_BYTES, padded, terminated,
+    CallService, CallServiceIn, FreeModule, GetSymbol, GetSymbolIn, HEADER_BYTES, ImageIn,
+    LoadModule, LoadModuleIn, LoadModuleOut, MESSAGE_BYTES, padded, terminated,
 };
 use sup_abi::{
     IMAGE_BYTES_MAX, IMAGE_NAME_CHARS_MAX, R0Ptr, SERVICE_NAME_CHARS_MAX,
@@ -13,7 +13,6 @@ use sup_abi::{
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::Session;
-use crate::connection::Connection;
 use crate::error::{Error, Result};
 
 /// A ring-0 module. Dropping it gives the session's reference back.
@@ -65,25 +64,26 @@ impl Module {
     /// # Errors
     /// `VERR_DANGLING_OBJECTS` if objects live whose destructor lies in the module; it stays loaded
     /// until the session is closed.
-    pub fn free(self) -> Result<()> {
-        let module = std::mem::ManuallyDrop::new(self);
-        let result = release(module.session.connection(), module.base);
-        // SAFETY: `module` is never used again, and never dropped: the session is moved out once.
-        drop(unsafe { std::ptr::read(&raw const module.session) });
-        result
+    pub fn free(mut self) -> Result<()> {
+        self.release()
+    }
+
+    /// Gives the reference back, once.
+    fn release(&mut self) -> Result<()> {
+        let base = std::mem::replace(&mut self.base, R0Ptr::NIL);
+        if base.is_nil() {
+            return Ok(());
+        }
+        self.session.connection().call::<FreeModule>(&ImageIn { base }).map(|_| ())
     }
 }
 
 impl Drop for Module {
     fn drop(&mut self) {
-        if let Err(error) = release(self.session.connection(), self.base) {
+        if let Err(error) = self.release() {
             tracing::warn!(target: "supdrv", %error, "a module stays loaded until its session ends");
         }
     }
-}
-
-fn release(connection: &Connection, base: R0Ptr) -> Result<()> {
-    connection.call::<sup_abi::request::FreeModule>(&ImageIn { base }).map(|_| ())
 }
 
 /// A ring-0 module with a request handler. Dropping it gives the session's reference back.
@@ -100,6 +100,14 @@ impl ServiceModule {
     /// The module itself.
     pub fn module(&self) -> &Module {
         &self.module
+    }
+
+    /// Gives the reference back and says how that went. Corresponds to `SUPR3FreeModule`.
+    ///
+    /// # Errors
+    /// Those of [`Module::free`].
+    pub fn free(self) -> Result<()> {
+        self.module.free()
     }
 
     /// Calls the service without a packet, and returns its status unchanged.

@@ -152,6 +152,17 @@ pub(crate) fn service_request(bytes: usize) -> Vec<u8> {
     request
 }
 
+/// A request to the probe with its first numbers.
+pub(crate) fn probe_request<const N: usize>(numbers: [u64; N]) -> Vec<u8> {
+    let mut request = service_request(size_of::<SUPR0SERVICEREQHDR>() + size_of::<Numbers>());
+    let body = &mut request[size_of::<SUPR0SERVICEREQHDR>()..];
+    body[..size_of_val(&numbers)].copy_from_slice(numbers.as_bytes());
+    request
+}
+
+/// The body of every request to the probe.
+type Numbers = [u64; 8];
+
 /// Operations of the probe, see `modules/probe.c`.
 pub(crate) mod op {
     pub(crate) const INVERT: u32 = 0;
@@ -193,14 +204,12 @@ impl<'a> Probe<'a> {
     /// Asks for an operation; returns its status and the numbers of the packet afterwards. The first
     /// number is the session to act in.
     #[track_caller]
-    pub(crate) fn ask(&self, operation: u32, numbers: &[u64]) -> Verdict<(Status, [u64; 8])> {
-        let mut values = [0; 8];
+    pub(crate) fn ask(&self, operation: u32, numbers: &[u64]) -> Verdict<(Status, Numbers)> {
+        let mut values: Numbers = [0; 8];
         values[..numbers.len()].copy_from_slice(numbers);
-        let mut request = service_request(size_of::<SUPR0SERVICEREQHDR>() + size_of_val(&values));
-        let body = size_of::<SUPR0SERVICEREQHDR>();
-        request[body..].copy_from_slice(values.as_bytes());
+        let mut request = probe_request(values);
         let status = self.client.call_service(PROBE_NAME, operation, 0, &mut request)?;
-        values.as_mut_bytes().copy_from_slice(&request[body..]);
+        values.as_mut_bytes().copy_from_slice(&request[size_of::<SUPR0SERVICEREQHDR>()..]);
         Ok((status, values))
     }
 

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io::{self, Write};
 use std::process::{Command, ExitCode};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use sup_abi::request::{SemaphoreKind, SemaphoreOperation};
 
 use crate::backend::{Backend, Feature};
 use crate::case::{Stop, Verdict, check};
+use crate::cases::objects::verify_as_another;
 use crate::client::Client;
 use crate::threads::{PATIENCE, Sleeper};
 
@@ -52,13 +54,19 @@ pub(crate) fn with_little_memory<T>(
 /// In a child of a case, does its task and says so. Every program that runs cases calls this first.
 pub fn run_child_task(backend: &dyn Backend) -> Option<ExitCode> {
     let task = env::var(TASK).ok()?;
-    Some(match task.as_str() {
-        "die-asleep" => match die_asleep(backend) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
-        },
-        "nothing" => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+    let verdict = match task.as_str() {
+        "die-asleep" => die_asleep(backend),
+        "nothing" => Ok(()),
+        "verify-as-another" => verify_as_another(backend),
+        _ => Err(Stop::failed(format_args!("no task '{task}'"))),
+    };
+    Some(match verdict {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(stop) => {
+            // The parent shows it.
+            let _ = writeln!(io::stderr(), "{task}: {stop:?}");
+            ExitCode::FAILURE
+        }
     })
 }
 

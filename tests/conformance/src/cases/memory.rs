@@ -108,9 +108,10 @@ impl Service {
         let output = answer.output::<LowAlloc>().ok_or_else(|| Stop::failed("no output"))?;
         same!(output.reserved, 0);
         let tail = &answer.body[bytes_out - HEADER_BYTES..];
-        let addresses = <[u64]>::read_from_bytes_in(tail);
+        let words = tail.chunks_exact(size_of::<PhysAddr>());
+        let pages = words.filter_map(|word| u64::read_from_bytes(word).ok()).collect();
         let (r3, r0, flags) = (output.r3.get(), output.r0.get(), output.flags);
-        Ok(Ok(Block { service: self, r3, r0, pages: addresses, flags }))
+        Ok(Ok(Block { service: self, r3, r0, pages, flags }))
     }
 
     #[track_caller]
@@ -128,17 +129,6 @@ impl Service {
             Self::Page | Self::PageBoth => client.call::<PageFree>(&input)?,
         };
         Ok(status)
-    }
-}
-
-/// Reads a slice of words out of bytes of any alignment.
-trait ReadWords {
-    fn read_from_bytes_in(bytes: &[u8]) -> Vec<u64>;
-}
-
-impl ReadWords for [u64] {
-    fn read_from_bytes_in(bytes: &[u8]) -> Vec<u64> {
-        bytes.chunks_exact(8).filter_map(|word| u64::read_from_bytes(word).ok()).collect()
     }
 }
 

@@ -4,9 +4,10 @@ use crate::case::Case;
 
 mod gip;
 mod images;
+mod lifetimes;
 mod memory;
 mod modules;
-mod objects;
+pub(crate) mod objects;
 mod packets;
 mod platform;
 mod semaphores;
@@ -21,6 +22,7 @@ static GROUPS: &[&[Case]] = &[
     semaphores::CASES,
     waits::CASES,
     modules::CASES,
+    lifetimes::CASES,
     images::CASES,
     services::CASES,
     objects::CASES,

@@ -13,7 +13,7 @@ use sup_core::semaphore::word::{Fast, Meant, NotThatSemaphore, StateWord};
 use crate::backend::Backend;
 use crate::case::{Verdict, cases, check, same};
 use crate::client::Client;
-use crate::probe::{OWN, Probe, op};
+use crate::probe::{OWN, PROBE, PROBE_HANDLER, Probe, op, probe_request};
 
 use SemaphoreKind::{Event, EventMulti};
 use SemaphoreOperation::{Close, Reset, Signal, WaitDeadline, WaitMillis, WaitNanos, Wake};
@@ -382,12 +382,9 @@ fn fast_path_and_requests_see_one_state(backend: &dyn Backend) -> Verdict {
 fn library_and_ring_zero_see_one_state(backend: &dyn Backend) -> Verdict {
     let session = backend.open()?;
     // The service must act in the library's session, so it is loaded there.
-    let probe =
-        session.load_service_image(crate::probe::PROBE, "probe", crate::probe::PROBE_HANDLER)?;
+    let probe = session.load_service_image(PROBE, "probe", PROBE_HANDLER)?;
     let ask = |function: u64, handle: u32| -> Verdict<Status> {
-        let mut request = crate::probe::service_request(72);
-        request[16..24].copy_from_slice(&function.to_le_bytes());
-        request[24..32].copy_from_slice(&u64::from(handle).to_le_bytes());
+        let mut request = probe_request([OWN, function, handle.into()]);
         let result = probe.call_with(op::SEMAPHORE, 0, &mut request[..]);
         Ok(result.unwrap_or_else(|error| error.status()))
     };

@@ -3,7 +3,7 @@
 use std::thread::scope;
 
 use sup::Status;
-use sup_abi::request::{CallService, CallServiceIn, HEADER_BYTES, Request, SemaphoreKind};
+use sup_abi::request::SemaphoreKind;
 use sup_modules::{HELLO, hello};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -304,5 +304,3 @@ fn ring_zero_has_memory_functions(backend: &dyn Backend) -> Verdict {
     same!(Probe::load(&client)?.status(op::STRINGS, &[])?, OK);
     Ok(())
 }
-
-const _: () = assert!(CallService::BYTES_IN == HEADER_BYTES + size_of::<CallServiceIn>());

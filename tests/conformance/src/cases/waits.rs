@@ -11,7 +11,7 @@ use super::semaphores::{KINDS, monotonic_ns};
 use crate::backend::Backend;
 use crate::case::{Verdict, cases, check, same};
 use crate::client::Client;
-use crate::probe::{OWN, Probe, op};
+use crate::probe::{OWN, PROBE, PROBE_HANDLER, Probe, op, probe_request};
 use crate::process::child;
 use crate::threads::{PATIENCE, PATIENCE_NS, QuietSignal, Sleeper};
 
@@ -39,6 +39,8 @@ cases! { Waits {
     ring_zero_wait_is_not_interrupted:
         "SUPSemEventWait goes on when a POSIX signal comes in (spec 3.5).",
     close_ends_waits: "Closing wakes the waiters with VERR_SEM_DESTROYED (spec 3.3).",
+    library_wait_ends_when_ring_zero_closes:
+        "A wait of the library says that its semaphore was closed behind its back (spec 3.3).",
     closed_number_is_free_for_others:
         "A waiter of a closed semaphore does not touch the next one with its number (spec 3.3).",
     child_process_does_not_disturb:
@@ -295,6 +297,20 @@ fn close_ends_waits(backend: &dyn Backend) -> Verdict {
     Ok(())
 }
 
+fn library_wait_ends_when_ring_zero_closes(backend: &dyn Backend) -> Verdict {
+    let session = backend.open()?;
+    let probe = session.load_service_image(PROBE, "probe", PROBE_HANDLER)?;
+    let event = session.event()?;
+    let request = probe_request([OWN, 1, event.handle().into()]);
+    scope(|scope| {
+        let sleeper = Sleeper::start(scope, || event.wait(Timeout::After(PATIENCE)))?;
+        sleeper.wait_until_asleep()?;
+        check!(probe.call_with(op::SEMAPHORE, 0, &mut request.clone()[..])?.is_success());
+        same!(sleeper.join()?, Err(WaitError::Destroyed));
+        Ok(())
+    })
+}
+
 fn closed_number_is_free_for_others(backend: &dyn Backend) -> Verdict {
     let client = Client::connect(backend)?;
     for kind in KINDS {
@@ -403,6 +419,7 @@ fn forever_means_forever(backend: &dyn Backend) -> Verdict {
     let client = Client::connect(backend)?;
     for (operation, timeout) in [
         (WaitMillis, u64::from(u32::MAX)),
+        (WaitMillis, 1 << 32),
         (WaitNanos, u64::MAX),
         (WaitNanos, u64::MAX - 1),
         (WaitDeadline, u64::MAX),
