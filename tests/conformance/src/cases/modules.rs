@@ -1,21 +1,16 @@
 //! Loading ring-0 modules, sharing them and giving them back.
 
-use std::thread::scope;
-use std::time::Duration;
-
 use sup::{R0Ptr, Status};
-use sup_abi::request::{Function, LoadModuleIn, SemaphoreKind, SemaphoreOperation};
+use sup_abi::request::{Function, LoadModuleIn};
 use sup_modules::{HELLO, hello};
 
 use crate::backend::Backend;
-use crate::case::{Stop, Verdict, cases, check, same};
+use crate::case::{Verdict, cases, check, same};
 use crate::client::Client;
 use crate::probe::{
-    Board, FAIL_INIT, INFORMED_INIT, INIT_HANDLER, OWN, PROBE, PROBE_HANDLER, Probe,
-    REFUSED_HANDLER, SLOW_INIT, WEAK_IMPORT, op,
+    FAIL_INIT, INFORMED_INIT, INIT_HANDLER, PROBE, PROBE_HANDLER, REFUSED_HANDLER, WEAK_IMPORT,
 };
 use crate::process::with_little_memory;
-use crate::threads::{PATIENCE, QuietSignal, Sleeper};
 
 cases! { Modules {
     module_life:

@@ -259,7 +259,7 @@ fn cannot_set_reserved_fields(backend: &dyn Backend) -> Verdict {
     let fields = [
         (Function::LoadModule, offset_of!(LoadModuleIn, reserved), 12),
         (Function::LowAlloc, offset_of!(PageCountIn, reserved), 4),
-        (Function::offset_of!(PageCountIn, reserved), 4),
+        (Function::ContAlloc, offset_of!(PageCountIn, reserved), 4),
         (Function::PageAllocEx, offset_of!(PageAllocExIn, reserved), 2),
         (Function::SemaphoreOp, offset_of!(SemaphoreOpIn, reserved), 4),
         (Function::SemaphoreCreate, offset_of!(SemaphoreCreateIn, handle), 4),
