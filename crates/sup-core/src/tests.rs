@@ -10,7 +10,6 @@ use sup_abi::request::{
 };
 use sup_abi::{SUPDRVOBJTYPE, Status};
 use sup_alloc::faults::failing_after;
-use zerocopy::IntoBytes;
 
 use crate::testing::bench::Bench;
 use crate::testing::{TestDestructor, TestHost};
@@ -30,7 +29,7 @@ fn exhaust(name: &str, operation: impl Fn(&Bench) -> Status) {
         }
         assert_eq!(status, Status::VERR_NO_MEMORY, "{name}, allocation {successes}");
         let after = bench.driver.counts();
-        assert_eq!(after.as_bytes(), before.as_bytes(), "{name}, allocation {successes}");
+        assert_eq!(after, before, "{name}, allocation {successes}");
         assert!(operation(&bench).is_success(), "{name} after allocation {successes} failed");
         bench.close();
     }

@@ -15,7 +15,7 @@ use crate::{PhysAddr, R0Ptr, R3Ptr};
 macro_rules! packets {
     ($($(#[$about:meta])* $name:ident ($size:literal) { $($(#[$field_about:meta])* $field:ident: $type:ty,)* })*) => {$(
         $(#[$about])*
-        #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
         #[repr(C)]
         pub struct $name {
             $($(#[$field_about])* pub $field: $type,)*

@@ -165,9 +165,9 @@ impl<H: Host> Gip<H> {
                 updater.restart();
                 next_run(&entry.u32TransactionId);
             }
-            host.start_gip_timer(GipTicker(this.clone()), UPDATE_INTERVAL)?;
             // The page is worth reading as soon as it is mapped.
             this.tick(host);
+            host.start_gip_timer(GipTicker(this.clone()), UPDATE_INTERVAL)?;
         }
         *users = users.saturating_add(1);
         Ok(())
