@@ -5,6 +5,8 @@
 //! become `hello.so`, a shared object as any program would build it, which the benchmarks open
 //! with `dlopen` for comparison; `shared/` holds the stand-ins for its imports and is no module.
 
+mod flags;
+
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
@@ -12,37 +14,10 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use flags::{COMMON_FLAGS, RING0_FLAGS};
+
 /// The folder that adds to the plain shared objects, and is no module.
 const SHARED_FOLDER: &str = "shared";
-
-/// What every module is compiled with, as ring-0 image and as plain shared object.
-const COMMON_FLAGS: &[&str] = &["-std=gnu11", "-O2", "-fPIC", "-shared", "-Wall", "-Wextra"];
-
-/// What ring 0 demands on top. Each flag answers to a rule of kernel code or of our loader.
-const RING0_FLAGS: &[&str] = &[
-    // There is no C library, no start-up code and no stack protector's canary to find.
-    "-ffreestanding",
-    "-nostdlib",
-    "-fno-stack-protector",
-    // Kernel code leaves vector registers alone, and an interrupt overwrites the red zone.
-    "-mgeneral-regs-only",
-    "-mno-red-zone",
-    // Indirect branches land on ENDBR64 only, and no switch becomes an indirect jump.
-    "-fcf-protection=branch",
-    "-fno-jump-tables",
-    // Imports are called through the GOT: no PLT stubs, no lazy binding. Own symbols bind here.
-    "-fno-plt",
-    "-Wl,-z,now",
-    "-Wl,-Bsymbolic",
-    // No page is shared by code and data, or larger than the loader's, or executable stack.
-    "-Wl,-z,separate-code",
-    "-Wl,-z,max-page-size=4096",
-    "-Wl,-z,noexecstack",
-    // Nobody unwinds through a module, and equal sources make equal images.
-    "-fno-asynchronous-unwind-tables",
-    "-Wl,--hash-style=sysv",
-    "-Wl,--build-id=none",
-];
 
 fn main() -> ExitCode {
     match build() {
@@ -59,6 +34,7 @@ fn build() -> Result<(), String> {
     let out = PathBuf::from(variable("OUT_DIR")?);
     let include = manifest.join("../include");
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=flags.rs");
     println!("cargo::rerun-if-changed={}", include.display());
 
     let compiler = Compiler::find(include)?;

@@ -1,36 +1,16 @@
-//! Compiles the suite's own ring-0 modules, with the flags that `modules/build.rs` explains.
+//! Compiles the suite's own ring-0 modules, with the flags of all modules, `modules/flags.rs`.
 //!
 //! Unlike the tree's modules these exist to be misused: most of them must be refused. One source can
 //! become several modules, each with definitions or flags of its own ([`MODULES`]).
+
+#[path = "../../modules/flags.rs"]
+mod flags;
 
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-const FLAGS: &[&str] = &[
-    "-std=gnu11",
-    "-O2",
-    "-fPIC",
-    "-shared",
-    "-Wall",
-    "-Wextra",
-    "-ffreestanding",
-    "-nostdlib",
-    "-fno-stack-protector",
-    "-mgeneral-regs-only",
-    "-mno-red-zone",
-    "-fcf-protection=branch",
-    "-fno-jump-tables",
-    "-fno-plt",
-    "-Wl,-z,now",
-    "-Wl,-Bsymbolic",
-    "-Wl,-z,separate-code",
-    "-Wl,-z,max-page-size=4096",
-    "-Wl,-z,noexecstack",
-    "-fno-asynchronous-unwind-tables",
-    "-Wl,--hash-style=sysv",
-    "-Wl,--build-id=none",
-];
+use flags::{COMMON_FLAGS, RING0_FLAGS};
 
 /// Name of the module, its source, and what its command line has on top.
 const MODULES: &[(&str, &str, &[&str])] = &[
@@ -58,6 +38,7 @@ fn main() -> ExitCode {
 fn build() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=modules");
+    println!("cargo::rerun-if-changed=../../modules/flags.rs");
     println!("cargo::rerun-if-changed=../../include");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo gave no OUT_DIR")?);
     let compiler = cc::Build::new()
@@ -72,7 +53,8 @@ fn build() -> Result<(), String> {
 
 fn compile(compiler: &Path, source: &str, flags: &[&str], output: &Path) -> Result<(), String> {
     let run = Command::new(compiler)
-        .args(FLAGS)
+        .args(COMMON_FLAGS)
+        .args(RING0_FLAGS)
         .args(["-isystem", "../../include"])
         .arg(Path::new("modules").join(source))
         .args(flags)

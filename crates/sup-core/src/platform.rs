@@ -1,6 +1,6 @@
 //! What the processor can do and how it runs: paging mode and virtualisation capabilities.
 //!
-//! Pure decisions over what the [`Host`](crate::host::Host) reads. Corresponds to
+//! Pure decisions over what the [`Host`] reads. Corresponds to
 //! `SUPR0GetPagingMode` and `SUPR0QueryVTCaps`.
 
 use sup_abi::{SUPPAGINGMODE, SUPVTCAPS_AMD_V, SUPVTCAPS_NESTED_PAGING, SUPVTCAPS_VT_X, Status};

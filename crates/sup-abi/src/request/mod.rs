@@ -65,7 +65,7 @@ pub struct Header {
     pub bytes_in: u32,
     /// Bytes of output, this header included.
     pub bytes_out: u32,
-    /// [`HEADER_FLAGS`] under [`HEADER_FLAGS_MASK`]; the other bits are zero.
+    /// [`HEADER_FLAGS`] under [`HEADER_FLAGS_MASK`]; the other bits are ignored.
     pub flags: u32,
     /// The request's status, written by the driver when the transport succeeded.
     pub rc: i32,
