@@ -179,8 +179,8 @@ mod tests {
 
     #[test]
     fn saturated_count_makes_the_value_immortal() {
-        let drops = std::boxed::Box::leak(std::boxed::Box::new(AtomicU32::new(0)));
-        let owner = Arc::try_new(CountsDrops(drops)).unwrap();
+        let drops = AtomicU32::new(0);
+        let owner = Arc::try_new(CountsDrops(&drops)).unwrap();
         owner.inner().count.store(SATURATION, Ordering::Relaxed);
         let inner = owner.inner;
         drop(owner.clone());
