@@ -58,7 +58,7 @@ const fn long(
     Step { name, about, is_long: true, run }
 }
 
-pub(crate) const STEPS: [Step; 15] = [
+pub(crate) const STEPS: [Step; 16] = [
     quick("fmt", quick::fmt, "every source file is formatted"),
     quick("rules", quick::rules, "the house rules that no compiler knows"),
     quick("clippy", quick::clippy, "no lint warns, in any target"),
@@ -68,6 +68,7 @@ pub(crate) const STEPS: [Step; 15] = [
     quick("no-std", no_std::run, "the crates of ring 0 link no standard library"),
     quick("loom", long::loom, "the semaphores in the interleavings that two preemptions make"),
     quick("supctl", doctor::run, "the doctor passes, and so does a bare `cargo run --release`"),
+    long("stress", long::stress, "64 threads on the semaphores, 10 million operations a test"),
     long("asan", long::asan, "all tests under AddressSanitizer, with leak detection"),
     long("tsan", long::tsan, "all tests under ThreadSanitizer"),
     long("loom-long", long::loom_long, "the same with one preemption more"),

@@ -1,4 +1,4 @@
-//! The long steps: sanitizers, model checking, long property tests, valgrind, Miri.
+//! The long steps: stress, sanitizers, model checking, long property tests, valgrind, Miri.
 //!
 //! Each builds in a folder of its own under the target folder: its flags differ from everyone
 //! else's, and would rebuild the world twice.
@@ -16,6 +16,14 @@ const NO_NIGHTLY: &str = "no nightly toolchain: `rustup toolchain install nightl
 
 /// Crates without foreign code or system calls, which Miri can interpret.
 const MIRI_CRATES: [&str; 3] = ["sup-abi", "sup-alloc", "sup-core"];
+
+pub(super) fn stress(project: &Project) -> Result<Verdict> {
+    cmd!(project.sh, "cargo test --release --package sup-stress --tests")
+        .env("SUP_STRESS_OPS", "10000000")
+        .env("PROPTEST_CASES", "20000")
+        .run()?;
+    Verdict::passed()
+}
 
 pub(super) fn asan(project: &Project) -> Result<Verdict> {
     sanitized(project, "asan", "-Zsanitizer=address", ("ASAN_OPTIONS", "detect_leaks=1"))
