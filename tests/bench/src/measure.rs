@@ -34,6 +34,18 @@ pub(crate) struct Pair {
 }
 
 impl Pair {
+    /// Sums up samples of which those with the same index were taken side by side.
+    ///
+    /// # Errors
+    /// There are none.
+    pub(crate) fn of_neighbours(ours: Vec<f64>, theirs: Vec<f64>) -> Result<Self> {
+        const NONE: &str = "no sample was taken";
+        let ratios = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs);
+        let ratio = Summary::of(ratios.collect()).context(NONE)?.median;
+        let (ours, theirs) = (Summary::of(ours).context(NONE)?, Summary::of(theirs).context(NONE)?);
+        Ok(Self { ours, theirs, ratio })
+    }
+
     /// Both sides in another unit, each by its own factor.
     pub(crate) fn scaled(self, ours: f64, theirs: f64) -> Self {
         Self {
@@ -84,13 +96,7 @@ pub(crate) fn compare(mut ours: impl Routine, mut theirs: impl Routine) -> Resul
             our_samples.push(sample(&mut ours, ours_iterations)?);
         }
     }
-    let ratios = our_samples.iter().zip(&their_samples).map(|(ours, theirs)| ours / theirs);
-    let ratio = Summary::of(ratios.collect()).context("no sample was taken")?.median;
-    Ok(Pair {
-        ours: Summary::of(our_samples).context("no sample was taken")?,
-        theirs: Summary::of(their_samples).context("no sample was taken")?,
-        ratio,
-    })
+    Pair::of_neighbours(our_samples, their_samples)
 }
 
 /// Iterations that fill a sample. Warms caches and branch predictors up on the way.

@@ -108,7 +108,7 @@ fn row(figure: &Figure) -> Row {
         (*unit).to_owned(),
         compared_to.clone(),
         number(pair.theirs.median),
-        format!("{:.2}x", pair.ratio),
+        ratio(pair.ratio),
         goal,
         verdict.to_owned(),
     ]
@@ -122,6 +122,12 @@ fn number(value: f64) -> String {
         _ => 2,
     };
     format!("{value:.decimals$}")
+}
+
+/// Two decimals, or what it takes to compare a small one with its goal.
+fn ratio(value: f64) -> String {
+    let decimals = if value < 0.1 { 3 } else { 2 };
+    format!("{value:.decimals$}x")
 }
 
 /// A line of the JSON report. `goal` limits what `goal_of` names.

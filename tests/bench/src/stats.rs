@@ -39,6 +39,12 @@ impl Summary {
     }
 }
 
+/// The same of samples in any order; `None` if there are none.
+pub(crate) fn quantile_of(samples: &mut [f64], fraction: f64) -> Option<f64> {
+    samples.sort_unstable_by(f64::total_cmp);
+    quantile(samples, fraction)
+}
+
 /// The value below which the part `fraction` of the sorted samples lies, interpolated between two.
 fn quantile(sorted: &[f64], fraction: f64) -> Option<f64> {
     let position = sorted.len().checked_sub(1)? as f64 * fraction;
@@ -78,7 +84,15 @@ mod tests {
     }
 
     #[test]
+    fn the_ends_are_quantiles_too() {
+        let samples = &mut [3.0, 1.0, 2.0];
+        let quantiles = [0.0, 0.75, 1.0].map(|fraction| quantile_of(samples, fraction));
+        assert_eq!(quantiles, [Some(1.0), Some(2.5), Some(3.0)]);
+    }
+
+    #[test]
     fn cannot_sum_up_nothing() {
+        assert_eq!(quantile_of(&mut [], 0.5), None);
         assert_eq!(Summary::of(Vec::new()), None);
     }
 }

@@ -1,8 +1,11 @@
 //! [`SUITES`]: everything that can be measured, by suite.
 
+mod semaphores;
 mod slice;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use sup::Session;
+use sup::backend::Kind;
 
 use crate::figure::Figure;
 
@@ -15,8 +18,27 @@ pub(crate) struct Suite {
 }
 
 /// All suites, in the order in which they run.
-pub(crate) const SUITES: [Suite; 1] = [Suite {
-    name: "slice",
-    about: "the main job: events, service calls, loading, closing a session",
-    run: slice::run,
-}];
+pub(crate) const SUITES: [Suite; 2] = [
+    Suite {
+        name: "slice",
+        about: "the main job: events, service calls, loading, closing a session",
+        run: slice::run,
+    },
+    Suite {
+        name: "semaphores",
+        about: "event semaphores: alone, in a crowd, between threads, against the clock",
+        run: semaphores::run,
+    },
+];
+
+/// A session with the driver in this process: the goals are for that one.
+fn open_session() -> Result<Session> {
+    let session = Session::open()?;
+    let backend = session.backend();
+    ensure!(
+        backend.kind() == Kind::Embedded,
+        "the goals of this suite are for the embedded backend, and the session's is {backend}; set \
+         SUP_BACKEND=embedded"
+    );
+    Ok(session)
+}

@@ -3,12 +3,10 @@
 mod call;
 mod event;
 mod load;
-mod session;
+pub(super) mod session;
 mod shared_object;
 
-use anyhow::{Result, ensure};
-use sup::Session;
-use sup::backend::Kind;
+use anyhow::Result;
 
 use crate::figure::Figure;
 
@@ -17,16 +15,4 @@ pub(super) fn run() -> Result<Vec<Figure>> {
     figures.extend(load::figures()?);
     figures.extend(session::figures()?);
     Ok(figures)
-}
-
-/// A session with the driver in this process: the goals are for that one.
-fn open_session() -> Result<Session> {
-    let session = Session::open()?;
-    let backend = session.backend();
-    ensure!(
-        backend.kind() == Kind::Embedded,
-        "the goals of this suite are for the embedded backend, and the session's is {backend}; set \
-         SUP_BACKEND=embedded"
-    );
-    Ok(session)
 }

@@ -7,9 +7,9 @@ use anyhow::Result;
 use sup_modules::HELLO;
 use sup_modules::hello::{OP_NOP, SERVICE_HANDLER};
 
-use super::open_session;
 use crate::figure::{Figure, Goal};
 use crate::measure::{compare, each};
+use crate::suites::open_session;
 
 /// The shape of a request handler, but for the types of its pointers.
 type Handler = extern "C" fn(session: usize, operation: u32, argument: u64, packet: usize) -> i32;

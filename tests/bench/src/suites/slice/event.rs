@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::Result;
 use sup::Timeout;
 
-use super::open_session;
 use crate::figure::{Figure, Goal};
 use crate::measure::{compare, each};
+use crate::suites::open_session;
 
 pub(super) fn figure() -> Result<Figure> {
     let event = open_session()?.event()?;

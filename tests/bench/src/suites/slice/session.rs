@@ -26,13 +26,13 @@ const FEW: u32 = 1_000;
 /// The larger sessions. Semaphores have no room for much more.
 const MANY: [u32; 2] = [10_000, 30_000];
 /// An object of the larger session may cost this much more: it finds less in the caches.
-const LINEAR: f64 = 1.5;
+pub(in crate::suites) const LINEAR: f64 = 1.5;
 
-type Embedded = Driver<EmbeddedHost>;
+pub(in crate::suites) type Embedded = Driver<EmbeddedHost>;
 
 /// What a session is filled with.
 #[derive(Debug, Clone, Copy)]
-enum Kind {
+pub(in crate::suites) enum Kind {
     Object,
     Semaphore,
 }
@@ -40,7 +40,7 @@ enum Kind {
 /// The part of a session's life that is timed. The goal is for the whole: the close alone moves by half
 /// with the state of the allocator's free lists, whatever the number of objects.
 #[derive(Debug, Clone, Copy)]
-enum Part {
+pub(in crate::suites) enum Part {
     Whole,
     Close,
 }
@@ -81,7 +81,12 @@ fn figure(driver: &Arc<Embedded>, kind: Kind, many: u32, part: Part) -> Result<F
 }
 
 /// Opens a session, fills it and closes it.
-fn life(driver: &Arc<Embedded>, kind: Kind, count: u32, part: Part) -> impl Routine {
+pub(in crate::suites) fn life(
+    driver: &Arc<Embedded>,
+    kind: Kind,
+    count: u32,
+    part: Part,
+) -> impl Routine {
     move |iterations| {
         let mut total = Duration::ZERO;
         for _ in 0..iterations {

@@ -1,0 +1,136 @@
+//! Two threads that wake each other in turn, each asleep while the other runs.
+//!
+//! One event for each direction; a round trip is two signals and two waits that sleep. The same round
+//! trip is made of what the system has for it ([`peers`]), with the same threads in the same places:
+//! both on one processor, where each wake-up is a switch of threads, and on two, where it is a message
+//! to another processor.
+
+mod peers;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use sup::{EventSemaphore, Session, Timeout};
+
+use self::peers::{Condition, EventFd, Futex, PosixSemaphore};
+use crate::figure::{Figure, Goal};
+use crate::measure::{Routine, compare};
+use crate::suites::open_session;
+
+/// What a round trip may cost, in round trips of bare futexes.
+const NEAR_FUTEX: f64 = 1.15;
+const FASTER: f64 = 1.0;
+
+/// What a thread can wait for. A signal releases one wait, now or later.
+trait Event: Sync {
+    fn signal(&self) -> Result<()>;
+    fn wait(&self) -> Result<()>;
+}
+
+impl Event for EventSemaphore {
+    fn signal(&self) -> Result<()> {
+        Ok(self.signal()?)
+    }
+
+    fn wait(&self) -> Result<()> {
+        Ok(self.wait(Timeout::Never)?)
+    }
+}
+
+/// Where the two threads run.
+#[derive(Debug)]
+struct Placement {
+    name: &'static str,
+    cpus: [CpuSet; 2],
+}
+
+pub(super) fn figures() -> Result<Vec<Figure>> {
+    let session = open_session()?;
+    let mut figures = Vec::new();
+    for placement in placements()? {
+        let figure = Comparison { session: &session, placement: &placement };
+        figures.push(figure.with("bare futexes", NEAR_FUTEX, || Ok(Futex::default()))?);
+        figures.push(figure.with("eventfds", FASTER, EventFd::new)?);
+        figures.push(figure.with("pthread conditions", FASTER, || Ok(Condition::default()))?);
+        figures.push(figure.with("POSIX semaphores", FASTER, PosixSemaphore::new)?);
+    }
+    Ok(figures)
+}
+
+#[derive(Debug)]
+struct Comparison<'a> {
+    session: &'a Session,
+    placement: &'a Placement,
+}
+
+impl Comparison<'_> {
+    fn with<E: Event>(
+        &self,
+        name: &str,
+        most: f64,
+        make: impl Fn() -> Result<E>,
+    ) -> Result<Figure> {
+        let Self { session, placement } = self;
+        let ours = [session.event()?, session.event()?];
+        let theirs = [make()?, make()?];
+        let pair = compare(placement.round_trips(&ours), placement.round_trips(&theirs))?;
+        Ok(Figure {
+            name: format!("ping-pong, {}", placement.name),
+            unit: "us",
+            compared_to: name.into(),
+            pair: pair.scaled(1e-3, 1e-3),
+            goal: Some(Goal::Ratio(most)),
+        })
+    }
+}
+
+/// One processor, and two if this process has them.
+fn placements() -> Result<Vec<Placement>> {
+    let allowed = sched_getaffinity(None)?;
+    let only = |cpu| {
+        let mut set = CpuSet::new();
+        set.set(cpu);
+        set
+    };
+    let mut cpus = (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).map(only);
+    let first = cpus.next().ok_or_else(|| anyhow!("no processor may run this process"))?;
+    let mut placements = vec![Placement { name: "one processor", cpus: [first, first] }];
+    if let Some(second) = cpus.next() {
+        placements.push(Placement { name: "two processors", cpus: [first, second] });
+    }
+    Ok(placements)
+}
+
+impl Placement {
+    fn round_trips<E: Event>(&self, [ping, pong]: &[E; 2]) -> impl Routine {
+        move |iterations| {
+            thread::scope(|scope| {
+                // One more than is timed: it ends when the second thread is there.
+                let answer = scope.spawn(move || -> Result<()> {
+                    sched_setaffinity(None, &self.cpus[1])?;
+                    for _ in 0..=iterations {
+                        ping.wait()?;
+                        pong.signal()?;
+                    }
+                    Ok(())
+                });
+                let ask = scope.spawn(move || -> Result<Duration> {
+                    sched_setaffinity(None, &self.cpus[0])?;
+                    let round_trip = || ping.signal().and_then(|()| pong.wait());
+                    round_trip()?;
+                    let start = Instant::now();
+                    for _ in 0..iterations {
+                        round_trip()?;
+                    }
+                    Ok(start.elapsed())
+                });
+                let died = |_| anyhow!("a thread of the ping-pong died");
+                let time = ask.join().map_err(died)??;
+                answer.join().map_err(died)??;
+                Ok(time)
+            })
+        }
+    }
+}

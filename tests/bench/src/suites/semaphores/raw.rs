@@ -1,0 +1,83 @@
+//! [`RawSession`]: requests as packets, past the library that would not send them.
+
+use anyhow::{Context, Result, anyhow, ensure};
+use sup_abi::Status;
+use sup_abi::request::{
+    CONNECT_MAGIC, Connect, ConnectIn, HEADER_BYTES, HEADER_FLAGS, Header, INITIAL_COOKIE,
+    PROTOCOL_VERSION, Request, SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp,
+    SemaphoreOpIn, SemaphoreOperation, SemaphoreQuery,
+};
+use sup_embedded::Client;
+use zerocopy::{FromBytes, IntoBytes};
+
+/// A connected session.
+#[derive(Debug)]
+pub(super) struct RawSession {
+    client: Client,
+    /// The driver's, and the session's.
+    cookies: [u32; 2],
+}
+
+/// As large as the packets that are sent here, and aligned as they must be.
+type Packet = [u64; 8];
+
+impl RawSession {
+    pub(super) fn open() -> Result<Self> {
+        let mut session = Self { client: Client::open()?, cookies: [INITIAL_COOKIE, 0] };
+        let connected = session.call::<Connect>(&ConnectIn {
+            magic: CONNECT_MAGIC,
+            requested_version: PROTOCOL_VERSION,
+            minimum_version: PROTOCOL_VERSION,
+        })?;
+        session.cookies = [connected.cookie, connected.session_cookie];
+        Ok(session)
+    }
+
+    /// Creates an event, which the end of the session closes.
+    pub(super) fn create_event(&self) -> Result<u32> {
+        let input = SemaphoreCreateIn {
+            kind: SemaphoreKind::Event.into(),
+            handle: 0,
+            operation: SemaphoreQuery::Create.into(),
+            reserved: 0,
+            reserved2: 0,
+        };
+        Ok(self.call::<SemaphoreCreate>(&input)?.value)
+    }
+
+    /// Signals an event with a request.
+    pub(super) fn signal(&self, handle: u32) -> Result<()> {
+        let input = SemaphoreOpIn {
+            kind: SemaphoreKind::Event.into(),
+            handle,
+            operation: SemaphoreOperation::Signal.into(),
+            reserved: 0,
+            timeout: 0,
+        };
+        self.call::<SemaphoreOp>(&input).map(|_| ())
+    }
+
+    fn call<R: Request>(&self, input: &R::In) -> Result<R::Out> {
+        const { assert!(R::BYTES_IN <= size_of::<Packet>()) };
+        const { assert!(R::BYTES_OUT <= size_of::<Packet>()) };
+        let mut packet: Packet = [0; 8];
+        let bytes = &mut packet.as_mut_bytes()[..R::BYTES_IN.max(R::BYTES_OUT)];
+        let header = Header {
+            cookie: self.cookies[0],
+            session_cookie: self.cookies[1],
+            bytes_in: u32::try_from(R::BYTES_IN)?,
+            bytes_out: u32::try_from(R::BYTES_OUT)?,
+            flags: HEADER_FLAGS,
+            rc: 0,
+        };
+        bytes[..HEADER_BYTES].copy_from_slice(header.as_bytes());
+        bytes[HEADER_BYTES..R::BYTES_IN].copy_from_slice(input.as_bytes());
+        self.client.request(R::FUNCTION.into(), bytes).map_err(|error| error.0)?;
+        let (header, _) = Header::read_from_prefix(bytes).map_err(|error| anyhow!("{error}"))?;
+        let status = Status::new(header.rc);
+        ensure!(status.is_success(), "the driver refuses a request: {status}");
+        R::Out::read_from_bytes(&bytes[HEADER_BYTES..R::BYTES_OUT])
+            .ok()
+            .context("the answer is too short")
+    }
+}
