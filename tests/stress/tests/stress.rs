@@ -48,12 +48,17 @@ fn baton_admits_one_at_a_time() {
     let (number, passes) = (Unprotected::default(), Count::default());
     let number = &number;
     baton.signal().unwrap();
-    let work = |_| {
+    let work = |thread| {
+        let mut dice = Dice::new(thread);
         for _ in 0..rounds {
             assert_eq!(baton.wait(Timeout::Never), Ok(()));
             // SAFETY: see `Unprotected`: this thread has the baton.
             unsafe { *number.0.get() += 1 };
             passes.add();
+            if dice.roll(8) == 0 {
+                // So that the others come, and sleep.
+                yield_now();
+            }
             baton.signal().unwrap();
         }
     };
@@ -113,6 +118,7 @@ struct Ends {
 fn no_signal_is_swallowed_by_a_timeout_or_an_interrupt() {
     const TAKERS: u64 = THREADS - 2;
     const EACH_END: u64 = 100;
+    let (wanted, most) = (operations(), 10 * operations() + 1_000_000);
     catch_pokes();
     let session = Session::open().unwrap();
     let (work, answer) = (session.event().unwrap(), session.event().unwrap());
@@ -120,8 +126,7 @@ fn no_signal_is_swallowed_by_a_timeout_or_an_interrupt() {
     let tids = [const { AtomicI32::new(0) }; TAKERS as usize];
     let is_enough = || {
         let (out, hit) = (ends.timed_out.get(), ends.interrupted.get());
-        out.min(hit) >= EACH_END
-            && signals.get() * 2 + ends.taken.get() * 2 + out + hit >= operations()
+        out.min(hit) >= EACH_END && signals.get() * 2 + ends.taken.get() * 2 + out + hit >= wanted
     };
     let take = |number: u64| {
         // Relaxed: it is a number and nothing else.
@@ -153,7 +158,7 @@ fn no_signal_is_swallowed_by_a_timeout_or_an_interrupt() {
     };
     let produce = || {
         while !is_enough() {
-            signals.add();
+            assert!(signals.add() < most, "waits do not end in every way: {ends:?}");
             work.signal().unwrap();
             assert_eq!(answer.wait(Timeout::Never), Ok(()));
         }
