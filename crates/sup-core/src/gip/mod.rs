@@ -165,8 +165,12 @@ impl<H: Host> Gip<H> {
                 updater.restart();
                 next_run(&entry.u32TransactionId);
             }
-            // The page is worth reading as soon as it is mapped.
-            this.tick(host);
+            // The page is worth reading as soon as it is mapped, on every processor: a timer may be
+            // late, and the lines of an earlier run, or of none, tell nothing.
+            match this.mode {
+                SUPGIPMODE::AsyncTsc => host.on_each_cpu(&mut |_| this.tick(host)),
+                _ => this.tick(host),
+            }
             host.start_gip_timer(GipTicker(this.clone()), UPDATE_INTERVAL)?;
         }
         *users = users.saturating_add(1);
