@@ -86,7 +86,8 @@ impl Arguments for CallArguments {
         // SAFETY: either one of the six registers that the entry stored, or a stack slot of the
         // caller: by the C contract the call has as many arguments as its format says.
         let slot = unsafe { base.add(offset) };
-        // SAFETY: the slot exists, see above; stack and registers are aligned words.
+        // SAFETY: an argument that the format names has a slot, by the C contract of the caller; slots
+        // are aligned words.
         unsafe { slot.read() }
     }
 
@@ -99,7 +100,7 @@ impl Arguments for CallArguments {
             // SAFETY: by the C contract `%s` takes a NUL-terminated string; every byte up to the NUL,
             // at which this loop ends, belongs to it.
             let place = unsafe { start.add(offset) };
-            // SAFETY: the byte belongs to the string, see above.
+            // SAFETY: no NUL came before this byte, so by the C contract it belongs to the string.
             match unsafe { place.read() } {
                 0 => break,
                 byte => each(byte),
