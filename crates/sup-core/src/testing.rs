@@ -40,6 +40,10 @@ pub(crate) struct Record {
     pub(crate) live: AtomicU32,
     /// What `ModuleInit` returns.
     pub(crate) init_status: AtomicU32,
+    /// Processors beyond the first; with any, the page is in asynchronous mode.
+    pub(crate) more_cpus: AtomicU32,
+    /// The processor that the host says to run on.
+    current_cpu: AtomicU32,
     next_address: AtomicU64,
     clock: AtomicU64,
 }
@@ -225,7 +229,7 @@ impl Image for TestImage {
     }
 }
 
-pub(crate) struct TestGip(SUPGLOBALINFOPAGE, StdArc<Record>);
+pub(crate) struct TestGip(SUPGLOBALINFOPAGE, Vec<SUPGIPCPU>, StdArc<Record>);
 
 #[expect(dead_code, reason = "counted as living while it exists")]
 pub(crate) struct TestGipView(Live);
@@ -244,7 +248,7 @@ impl GipMemory for TestGip {
     }
 
     fn cpus(&self) -> &[SUPGIPCPU] {
-        &self.0.aCPUs
+        &self.1
     }
 
     fn physical_address(&self) -> PhysAddr {
@@ -256,7 +260,7 @@ impl GipMemory for TestGip {
     }
 
     fn map(&self) -> Result<TestGipView, Status> {
-        Ok(TestGipView(Live::new(&self.1)))
+        Ok(TestGipView(Live::new(&self.2)))
     }
 }
 
@@ -336,9 +340,10 @@ impl Host for TestHost {
         3
     }
 
-    fn gip_memory(&self, _cpus: u16) -> Result<TestGip, Status> {
+    fn gip_memory(&self, cpus: u16) -> Result<TestGip, Status> {
         let page = zerocopy::FromZeros::new_zeroed();
-        Ok(TestGip(page, self.record.clone()))
+        let cpus = (0..cpus).map(|_| zerocopy::FromZeros::new_zeroed()).collect();
+        Ok(TestGip(page, cpus, self.record.clone()))
     }
 
     fn start_gip_timer(
@@ -352,19 +357,25 @@ impl Host for TestHost {
     fn stop_gip_timer(&self) {}
 
     fn gip_mode_override(&self) -> Option<SUPGIPMODE> {
-        None
+        (self.cpus().online > 1).then_some(SUPGIPMODE::AsyncTsc)
     }
 
     fn cpus(&self) -> CpuSummary {
-        CpuSummary { table_size: 1, online: 1, present: 1, possible: 1 }
+        let count = 1 + self.record.more_cpus.load(Ordering::Relaxed) as u16;
+        CpuSummary { table_size: count, online: count, present: count, possible: count }
     }
 
     fn on_each_cpu(&self, visit: &mut dyn FnMut(CpuIdentity)) {
-        visit(self.current_cpu());
+        for index in 0..self.cpus().online {
+            self.record.current_cpu.store(index.into(), Ordering::Relaxed);
+            visit(self.current_cpu());
+        }
+        self.record.current_cpu.store(0, Ordering::Relaxed);
     }
 
     fn current_cpu(&self) -> CpuIdentity {
-        CpuIdentity { index: 0, apic: 0 }
+        let index = self.record.current_cpu.load(Ordering::Relaxed);
+        CpuIdentity { index: index as u16, apic: index }
     }
 
     fn control_registers(&self) -> ControlRegisters {

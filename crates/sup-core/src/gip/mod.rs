@@ -322,3 +322,7 @@ fn has_invariant_tsc<H: Host>(host: &H) -> bool {
 }
 
 const _: () = assert!(GIP_APIC_TABLE_ENTRIES <= NO_CPU as usize);
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

@@ -81,8 +81,6 @@ pub struct Updater {
     /// The rate is measured from here; `next_baseline` takes its place in time.
     baseline: Option<Sample>,
     next_baseline: Option<Sample>,
-    /// What went wrong so far. Corresponds to `cErrors`.
-    errors: u32,
 }
 
 /// What a tick did, for the entry's fields that only describe.
@@ -111,7 +109,6 @@ impl Updater {
             last: None,
             baseline: None,
             next_baseline: None,
-            errors: 0,
         }
     }
 
@@ -146,7 +143,6 @@ impl Updater {
         let expected = self.last.and_then(|_| self.line.at(tsc));
         let is_error = self.last.is_some() && (expected.is_none() || clock_step == 0);
         if is_error {
-            self.errors = self.errors.wrapping_add(1);
             self.restart();
         } else {
             self.measure(sample);
