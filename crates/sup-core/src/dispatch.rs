@@ -18,8 +18,8 @@ use sup_abi::request::{
     INITIAL_COOKIE, LoadModule, LoadModuleOut, LowAlloc, LowFree, MEMORY_SYNTHETIC_PHYS,
     MESSAGE_BYTES, MemoryOut, PROTOCOL_VERSION, PageAllocEx, PageFree, PagingModeOut, Request,
     SemaphoreCreate, SemaphoreCreateOut, SemaphoreKind, SemaphoreOp, SemaphoreOperation,
-    SemaphoreQuery, SessionId, Statistics, StatisticsOut, VtCaps, VtCapsOut, is_compatible,
-    terminated,
+    SemaphoreQuery, SemaphoreWords, SemaphoreWordsOut, SessionId, Statistics, StatisticsOut,
+    VtCaps, VtCapsOut, is_compatible, terminated,
 };
 use sup_abi::{
     Pages, R0Ptr, SERVICE_PACKET_BYTES_LIMIT, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status,
@@ -184,19 +184,26 @@ impl<H: Host> Driver<H> {
             }
             Function::GipMap => {
                 packet.input::<GipMap>()?;
-                let result = self.gip_map(session).map(|r3| self.gip_map_out(r3));
+                let result = self.map_gip(session).map(|r3| self.gip_map_out(r3));
                 packet.answer::<GipMap>(result);
                 Ok(())
             }
             Function::GipUnmap => {
                 packet.input::<GipUnmap>()?;
-                self.gip_unmap(session);
+                self.unmap_gip(session);
                 packet.answer::<GipUnmap>(Ok(Empty {}));
                 Ok(())
             }
             Function::CallService => self.call_service(session, packet),
             Function::SemaphoreOp => self.semaphore_op(session, packet),
             Function::SemaphoreCreate => self.semaphore_query(session, packet),
+            Function::SemaphoreWords => {
+                let input = packet.input::<SemaphoreWords>()?;
+                ensure(input.reserved == 0)?;
+                let result = self.map_words(session, input.page);
+                packet.answer::<SemaphoreWords>(result.map(|r3| SemaphoreWordsOut { r3 }));
+                Ok(())
+            }
             Function::VtCaps => {
                 packet.input::<VtCaps>()?;
                 let caps = crate::platform::vt_caps(self.host());
@@ -305,7 +312,7 @@ impl<H: Host> Driver<H> {
         let tail = (pages.get() as usize).checked_mul(size_of::<u64>()).ok_or(MALFORMED)?;
         ensure(packet.bytes_out() == R::BYTES_OUT.saturating_add(tail))?;
         packet.clear();
-        let block = match allocate(self.host(), session.memory(), service, pages, views) {
+        let block = match allocate(self.host(), session, service, pages, views) {
             Ok(block) => block,
             Err(status) => {
                 packet.answer::<R>(Err(status));
@@ -334,8 +341,7 @@ impl<H: Host> Driver<H> {
         let input = packet.input::<ContAlloc>()?;
         ensure(input.reserved == 0)?;
         let pages = Pages::new(input.pages);
-        let block =
-            allocate(self.host(), session.memory(), Service::Cont, pages, Views::UserAndKernel);
+        let block = allocate(self.host(), session, Service::Cont, pages, Views::UserAndKernel);
         packet.answer::<ContAlloc>(block.map(|block| ContAllocOut {
             r0: block.memory.kernel_address(),
             r3: block.memory.user_address(),

@@ -28,6 +28,8 @@ pub trait Host: Sized + Send + Sync + 'static {
     type Mutex: RawMutex + Send + Sync + 'static;
     /// Where threads wait for a semaphore or for a module to come to rest.
     type WaitQueue: WaitQueue;
+    /// The way into the processes of a session: what mapping memory there takes.
+    type Client: Send + Sync + 'static;
     /// A page of words that a session's process shares with the driver.
     type WordPage: WordPage;
     /// A block of pages with its mappings.
@@ -38,6 +40,8 @@ pub trait Host: Sized + Send + Sync + 'static {
     type Destructor: Destructor;
     /// The memory of the Global Information Page.
     type Gip: GipMemory;
+    /// A mapping of words or of the Global Information Page in a process.
+    type View: View;
 
     /// The monotonic clock: not changed by setting the time, stopped in suspend. Never sleeps.
     fn now(&self) -> Nanoseconds;
@@ -59,6 +63,9 @@ pub trait Host: Sized + Send + Sync + 'static {
     /// Who the current thread acts for.
     fn caller(&self) -> Caller;
 
+    /// The address space that the current thread runs in. Never sleeps.
+    fn address_space(&self) -> AddressSpace;
+
     /// Fills `bytes` with unpredictable values.
     ///
     /// # Errors
@@ -74,12 +81,19 @@ pub trait Host: Sized + Send + Sync + 'static {
     /// `VERR_NO_MEMORY`.
     fn word_page(&self) -> Result<Self::WordPage, Status>;
 
+    /// Maps a page of words into the calling process, readable and writable.
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY` or `VERR_MAP_FAILED`.
+    fn map_words(&self, client: &Self::Client, page: &Self::WordPage)
+    -> Result<Self::View, Status>;
+
     /// Allocates zeroed, locked pages and maps them as asked, into the calling process where ring 3
     /// gets a mapping.
     ///
     /// # Errors
     /// What the host ran out of; the caller replaces it by the status of the service. Nothing is left.
-    fn allocate(&self, request: Allocation) -> Result<Self::Memory, Status>;
+    fn allocate(&self, client: &Self::Client, request: Allocation) -> Result<Self::Memory, Status>;
 
     /// Checks and maps the image of a module, resolving its imports against the driver's exports.
     /// Nothing of the module runs.
@@ -96,6 +110,12 @@ pub trait Host: Sized + Send + Sync + 'static {
     /// # Errors
     /// `VERR_NO_MEMORY`.
     fn gip_memory(&self, cpus: u16) -> Result<Self::Gip, Status>;
+
+    /// Maps the Global Information Page into the calling process, read-only for ever.
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY` or `VERR_MAP_FAILED`.
+    fn map_gip(&self, client: &Self::Client, gip: &Self::Gip) -> Result<Self::View, Status>;
 
     /// Starts to call `ticker` every `interval`: on whatever processor, or on every online processor
     /// if it [is per processor](GipTicker::is_per_cpu). The first calls come at once.
@@ -153,6 +173,10 @@ pub struct Caller {
     /// The process.
     pub process: ProcessId,
 }
+
+/// The name of an address space, unique while a [`View`] in it exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressSpace(pub u64);
 
 /// A queue of waiting threads. It holds no state of its own beyond who waits: the condition is the
 /// caller's, and is evaluated again whenever somebody was woken.
@@ -322,8 +346,6 @@ pub trait Destructor: Send + 'static {
 
 /// The memory of the Global Information Page.
 pub trait GipMemory: Send + Sync + 'static {
-    /// A read-only mapping in a process; dropping it unmaps.
-    type View: GipView;
     /// The head of the page.
     fn page(&self) -> &SUPGLOBALINFOPAGE;
     /// The entries of the processors.
@@ -332,15 +354,10 @@ pub trait GipMemory: Send + Sync + 'static {
     fn physical_address(&self) -> PhysAddr;
     /// Whose number that is.
     fn address_source(&self) -> AddressSource;
-    /// Maps it read-only into the calling process.
-    ///
-    /// # Errors
-    /// `VERR_NO_MEMORY` or `VERR_MAP_FAILED`.
-    fn map(&self) -> Result<Self::View, Status>;
 }
 
-/// A read-only mapping of the Global Information Page.
-pub trait GipView: Send + 'static {
+/// A mapping in the process that asked for it. Dropping it unmaps it, from whatever process.
+pub trait View: Send + 'static {
     /// Where it is.
     fn address(&self) -> R3Ptr;
 }

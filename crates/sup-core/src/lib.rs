@@ -11,6 +11,7 @@
 //! | registered object | `object.rs` | every session that references it |
 //! | semaphore | `semaphore/` | the session that created it |
 //! | memory block | `memory.rs` | the session that allocated it |
+//! | mapping of words or of time | `views.rs` | the session, for one of its processes |
 //! | module image | `image/` | every session that loaded it |
 //! | Global Information Page | `gip/` | the driver |
 //!
@@ -21,8 +22,9 @@
 //! Outer first. A lock is never held while code of a module, a destructor or a wait runs.
 //!
 //! 1. the driver's image table (sleeping) and its GIP users (sleeping), never both;
-//! 2. a session's image list, memory table or semaphore table (spinning), one at a time;
-//! 3. the driver's session table, object registry, or one semaphore's waiter count (spinning).
+//! 2. a session's views (sleeping); under them the GIP users and, alone, the semaphore table;
+//! 3. a session's image list, memory table or semaphore table (spinning), one at a time;
+//! 4. the driver's session table, object registry, or one semaphore's waiter count (spinning).
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -51,6 +53,7 @@ mod session;
 mod slots;
 mod sync;
 mod time;
+mod views;
 
 #[cfg(test)]
 #[cfg(not(loom))]

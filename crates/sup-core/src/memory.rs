@@ -12,6 +12,7 @@
 use sup_abi::{LOW_CONT_ALLOC_MAX, PAGE_ALLOC_MAX, Pages, Status};
 use sup_alloc::{Arc, OutOfMemory};
 
+use crate::Session;
 use crate::address_map::AddressMap;
 use crate::host::{Allocation, Host, Memory, Placement, Views};
 
@@ -59,13 +60,13 @@ pub(crate) struct Block<H: Host> {
     pub(crate) memory: H::Memory,
 }
 
-/// Checks the request, allocates the pages and records them in `table`.
+/// Checks the request, allocates the pages and records them in the session's table.
 ///
 /// # Errors
 /// `VERR_PAGE_COUNT_OUT_OF_RANGE`, the service's own status if there are no pages, `VERR_NO_MEMORY`.
 pub(crate) fn allocate<H: Host>(
     host: &H,
-    table: &crate::Lock<H::Mutex, MemoryTable<H>>,
+    session: &Session<H>,
     service: Service,
     pages: Pages,
     views: Views,
@@ -74,9 +75,9 @@ pub(crate) fn allocate<H: Host>(
         return Err(Status::VERR_PAGE_COUNT_OUT_OF_RANGE);
     }
     let request = Allocation { pages, placement: service.placement(), views };
-    let memory = host.allocate(request).map_err(|_| service.failure(views))?;
+    let memory = host.allocate(session.client(), request).map_err(|_| service.failure(views))?;
     let block = Arc::try_new(Block { service, memory })?;
-    table.lock().insert(block.clone())?;
+    session.memory().lock().insert(block.clone())?;
     Ok(block)
 }
 

@@ -6,29 +6,27 @@
 //!
 //! The end of a session takes back, in this order: the handle in ring 0, semaphores (their waiters are
 //! woken), references to objects (newest first; destructors run), memory blocks, module images (newest
-//! first; `ModuleTerm` runs), the mapping of the Global Information Page.
+//! first; `ModuleTerm` runs), the mappings of words and of the Global Information Page.
 //!
 //! Invariant: what a session owns is reachable only through it, and each table is guarded by its own
 //! lock.
 
 use sup_abi::request::{Counts, SessionId};
-use sup_abi::{R0Ptr, R3Ptr, Status};
+use sup_abi::{R0Ptr, Status};
 use sup_alloc::Arc;
 
-use crate::gip::Gip;
-use crate::host::{Caller, GipMemory, GipView, Host, random_session_id, random_u64};
+use crate::host::{Caller, Host, random_session_id, random_u64};
 use crate::image::table::{ImageList, references_in};
 use crate::memory::MemoryTable;
 use crate::object::{Released, SessionSlot};
 use crate::segments::lock_with_room;
 use crate::semaphore::table::{Block, SemaphoreTable};
+use crate::views::ViewTable;
 use crate::{Driver, Lock};
 
 /// The opaque value that names a session in ring 0: `PSUPDRVSESSION`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionHandle(pub R0Ptr);
-
-type GipMapping<H> = <<H as Host>::Gip as GipMemory>::View;
 
 /// One client of the driver.
 pub struct Session<H: Host> {
@@ -40,7 +38,8 @@ pub struct Session<H: Host> {
     semaphores: Lock<H::SpinLock, SemaphoreTable<H>>,
     memory: Lock<H::Mutex, MemoryTable<H>>,
     images: Lock<H::Mutex, ImageList<H>>,
-    gip: Lock<H::Mutex, Option<GipMapping<H>>>,
+    views: Lock<H::Mutex, ViewTable<H>>,
+    client: H::Client,
 }
 
 impl<H: Host> Session<H> {
@@ -59,9 +58,14 @@ impl<H: Host> Session<H> {
         self.caller
     }
 
-    /// A page of the state words of its semaphores, for mapping into its process.
+    /// A page of the state words of its semaphores.
     pub fn word_page(&self, number: usize) -> Option<H::WordPage> {
         self.semaphores.lock().page(number)
+    }
+
+    /// The way into its processes.
+    pub fn client(&self) -> &H::Client {
+        &self.client
     }
 
     pub(crate) fn cookie(&self) -> u32 {
@@ -80,6 +84,10 @@ impl<H: Host> Session<H> {
         &self.memory
     }
 
+    pub(crate) fn views(&self) -> &Lock<H::Mutex, ViewTable<H>> {
+        &self.views
+    }
+
     pub(crate) fn images(&self) -> &Lock<H::Mutex, ImageList<H>> {
         &self.images
     }
@@ -92,14 +100,15 @@ impl<H: Host> core::fmt::Debug for Session<H> {
 }
 
 impl<H: Host> Driver<H> {
-    /// Opens a session for the calling process. The backend closes it with [`Driver::close_session`].
+    /// Opens a session for the calling process, which `client` leads into. The backend closes it with
+    /// [`Driver::close_session`].
     ///
     /// # Errors
     /// `VERR_NO_MEMORY`, `VERR_GENERAL_FAILURE` if the host has no random numbers.
     ///
     /// # Context
     /// May sleep.
-    pub fn open_session(&self) -> Result<Arc<Session<H>>, Status> {
+    pub fn open_session(&self, client: H::Client) -> Result<Arc<Session<H>>, Status> {
         let id = random_session_id(self.host())?;
         let [_, _, _, _, c0, c1, c2, c3] = random_u64(self.host())?.to_le_bytes();
         let seed = random_u64(self.host())?;
@@ -122,7 +131,8 @@ impl<H: Host> Driver<H> {
             semaphores,
             memory: Lock::new(MemoryTable::new(seed)),
             images: Lock::new(ImageList::new()),
-            gip: Lock::new(None),
+            views: Lock::new(ViewTable::new()),
+            client,
         });
         let mut sessions = self.sessions().lock();
         match session {
@@ -164,28 +174,7 @@ impl<H: Host> Driver<H> {
         let memory = core::mem::replace(&mut *session.memory.lock(), MemoryTable::new(0));
         drop(memory);
         self.free_all_modules(&session);
-        self.gip_unmap(&session);
-    }
-
-    /// Maps the Global Information Page into the session's process, once.
-    pub(crate) fn gip_map(&self, session: &Session<H>) -> Result<R3Ptr, Status> {
-        let mut mapping = session.gip.lock();
-        if let Some(mapping) = &*mapping {
-            return Ok(mapping.address());
-        }
-        let new = self.gip().memory().map()?;
-        Gip::add_user(self.gip(), self.host())?;
-        let address = new.address();
-        *mapping = Some(new);
-        Ok(address)
-    }
-
-    /// Undoes any number of maps.
-    pub(crate) fn gip_unmap(&self, session: &Session<H>) {
-        let mapping = session.gip.lock().take();
-        if mapping.is_some() {
-            self.gip().remove_user(self.host());
-        }
+        self.unmap_all(&session);
     }
 
     /// Counts what the session owns.

@@ -42,6 +42,8 @@ pub(crate) struct Record {
     pub(crate) init_status: AtomicU32,
     /// Processors beyond the first; with any, the page is in asynchronous mode.
     pub(crate) more_cpus: AtomicU32,
+    /// The address space that the host says to run in.
+    pub(crate) address_space: AtomicU64,
     /// The processor that the host says to run on.
     current_cpu: AtomicU32,
     next_address: AtomicU64,
@@ -229,20 +231,18 @@ impl Image for TestImage {
     }
 }
 
-pub(crate) struct TestGip(SUPGLOBALINFOPAGE, Vec<SUPGIPCPU>, StdArc<Record>);
+pub(crate) struct TestGip(SUPGLOBALINFOPAGE, Vec<SUPGIPCPU>);
 
 #[expect(dead_code, reason = "counted as living while it exists")]
-pub(crate) struct TestGipView(Live);
+pub(crate) struct TestView(u64, Live);
 
-impl GipView for TestGipView {
+impl View for TestView {
     fn address(&self) -> R3Ptr {
-        R3Ptr::new(0x5000)
+        R3Ptr::new(self.0)
     }
 }
 
 impl GipMemory for TestGip {
-    type View = TestGipView;
-
     fn page(&self) -> &SUPGLOBALINFOPAGE {
         &self.0
     }
@@ -258,21 +258,19 @@ impl GipMemory for TestGip {
     fn address_source(&self) -> AddressSource {
         AddressSource::Synthetic
     }
-
-    fn map(&self) -> Result<TestGipView, Status> {
-        Ok(TestGipView(Live::new(&self.2)))
-    }
 }
 
 impl Host for TestHost {
     type SpinLock = parking_lot::RawMutex;
     type Mutex = parking_lot::RawMutex;
     type WaitQueue = TestQueue;
+    type Client = ();
     type WordPage = TestWords;
     type Memory = TestMemory;
     type Image = TestImage;
     type Destructor = TestDestructor;
     type Gip = TestGip;
+    type View = TestView;
 
     fn now(&self) -> Nanoseconds {
         Nanoseconds::new(self.record.clock.fetch_add(1_000, Ordering::Relaxed))
@@ -299,6 +297,10 @@ impl Host for TestHost {
         Caller { user: UserId::new(7), group: GroupId::new(7), process: ProcessId::new(7) }
     }
 
+    fn address_space(&self) -> AddressSpace {
+        AddressSpace(self.record.address_space.load(Ordering::Relaxed))
+    }
+
     fn fill_random(&self, bytes: &mut [u8]) -> Result<(), Status> {
         static SEED: AtomicU64 = AtomicU64::new(1);
         for byte in bytes {
@@ -314,7 +316,11 @@ impl Host for TestHost {
         Ok(TestWords(StdArc::new([const { AtomicU64::new(0) }; WORDS_PER_PAGE])))
     }
 
-    fn allocate(&self, request: Allocation) -> Result<TestMemory, Status> {
+    fn map_words(&self, (): &(), _page: &TestWords) -> Result<TestView, Status> {
+        Ok(TestView(self.address(PAGE_SIZE as u64), Live::new(&self.record)))
+    }
+
+    fn allocate(&self, (): &(), request: Allocation) -> Result<TestMemory, Status> {
         let bytes = request.pages.bytes();
         let kernel = match request.views {
             Views::User => 0,
@@ -343,7 +349,11 @@ impl Host for TestHost {
     fn gip_memory(&self, cpus: u16) -> Result<TestGip, Status> {
         let page = zerocopy::FromZeros::new_zeroed();
         let cpus = (0..cpus).map(|_| zerocopy::FromZeros::new_zeroed()).collect();
-        Ok(TestGip(page, cpus, self.record.clone()))
+        Ok(TestGip(page, cpus))
+    }
+
+    fn map_gip(&self, (): &(), _gip: &TestGip) -> Result<TestView, Status> {
+        Ok(TestView(self.address(PAGE_SIZE as u64), Live::new(&self.record)))
     }
 
     fn start_gip_timer(

@@ -5,8 +5,7 @@ extern crate std;
 use std::sync::atomic::Ordering;
 
 use sup_abi::request::{
-    ContAlloc, Empty, GipMap, LowAlloc, PageAllocEx, PageAllocExIn, PageCountIn, Request,
-    SemaphoreKind,
+    ContAlloc, LowAlloc, PageAllocEx, PageAllocExIn, PageCountIn, Request, SemaphoreKind,
 };
 use sup_abi::{SUPDRVOBJTYPE, Status};
 use sup_alloc::faults::failing_after;
@@ -70,7 +69,7 @@ fn second_session_of_a_module_leaves_nothing_when_memory_runs_out() {
         let second = Bench {
             host: first.host.clone(),
             driver: first.driver.clone(),
-            session: first.driver.open_session().unwrap(),
+            session: first.driver.open_session(()).unwrap(),
         };
         let (status, has_failed) =
             failing_after(successes, || second.load("service", "handler", b"image").0);
@@ -92,6 +91,38 @@ fn semaphores_leave_nothing_when_memory_runs_out() {
             status_of(bench.driver.semaphore_create(&bench.session, kind))
         });
     }
+}
+
+#[test]
+fn views_leave_nothing_when_memory_runs_out() {
+    exhaust("SemaphoreWords", |bench| {
+        let (driver, kind) = (&bench.driver, SemaphoreKind::Event);
+        let status = driver.semaphore_create(&bench.session, kind).and_then(|handle| {
+            let mapped = driver.map_words(&bench.session, 0);
+            driver.semaphore_close(&bench.session, kind, handle).and(mapped)
+        });
+        status_of(status)
+    });
+    exhaust("GipMap", |bench| status_of(bench.driver.map_gip(&bench.session)));
+}
+
+#[test]
+fn every_process_of_a_session_has_views_of_its_own() {
+    let bench = Bench::new();
+    let (driver, session) = (&bench.driver, &bench.session);
+    driver.semaphore_create(session, SemaphoreKind::Event).unwrap();
+    let map = || (driver.map_words(session, 0).unwrap(), driver.map_gip(session).unwrap());
+    let mine = map();
+    assert_eq!(map(), mine);
+    bench.host.record.address_space.store(1, Ordering::Relaxed);
+    let theirs = map();
+    assert!(theirs.0 != mine.0 && theirs.1 != mine.1);
+    // What one process gives back is still there for the other.
+    driver.unmap_gip(session);
+    assert_ne!(driver.map_gip(session).unwrap(), theirs.1);
+    bench.host.record.address_space.store(0, Ordering::Relaxed);
+    assert_eq!(map(), mine);
+    bench.close();
 }
 
 #[test]
@@ -133,7 +164,7 @@ fn opening_a_session_leaves_nothing_when_memory_runs_out() {
     for successes in 0.. {
         let host = TestHost::default();
         let driver = Driver::start(host.clone()).unwrap();
-        let (session, has_failed) = failing_after(successes, || driver.open_session());
+        let (session, has_failed) = failing_after(successes, || driver.open_session(()));
         match session {
             Ok(session) => driver.close_session(session),
             Err(status) => assert_eq!(status, Status::VERR_NO_MEMORY),
@@ -159,12 +190,4 @@ fn driver_that_cannot_start_leaves_nothing() {
             return;
         }
     }
-}
-
-#[test]
-fn mapping_the_page_needs_no_memory_of_the_driver() {
-    let bench = Bench::new();
-    let (status, has_failed) = failing_after(0, || send::<GipMap>(&bench, &Empty {}, 0));
-    assert_eq!((status, has_failed), (Status::VINF_SUCCESS, false));
-    bench.close();
 }

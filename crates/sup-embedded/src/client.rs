@@ -52,7 +52,7 @@ impl Client {
                 driver
             }
         };
-        match driver.open_session() {
+        match driver.open_session(()) {
             Ok(session) => {
                 *clients += 1;
                 Ok(Self { driver, session })

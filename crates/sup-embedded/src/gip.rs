@@ -4,9 +4,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{self, MemfdFlags};
-use sup_abi::{OFFSET_OF_CPUS, PAGE_SIZE, PhysAddr, R3Ptr, SUPGIPCPU, SUPGLOBALINFOPAGE, Status};
+use sup_abi::{OFFSET_OF_CPUS, PAGE_SIZE, PhysAddr, SUPGIPCPU, SUPGLOBALINFOPAGE, Status};
 use sup_core::gip::pages_for;
-use sup_core::host::{AddressSource, GipMemory, GipView};
+use sup_core::host::{AddressSource, GipMemory};
 
 use crate::mapping::{Access, Mapping};
 use crate::pagemap::Pagemap;
@@ -47,11 +47,19 @@ impl GipPages {
         });
         Ok(Self { file, writable, cpus: usize::from(cpus), machine })
     }
+
+    /// Maps it read-only.
+    ///
+    /// # Errors
+    /// `VERR_MAP_FAILED`.
+    pub(crate) fn map(&self) -> Result<Mapping, Status> {
+        let bytes = self.writable.bytes();
+        Mapping::shared(self.file.as_fd(), 0, bytes, Access::Read)
+            .map_err(|_| Status::VERR_MAP_FAILED)
+    }
 }
 
 impl GipMemory for GipPages {
-    type View = GipMapping;
-
     fn page(&self) -> &SUPGLOBALINFOPAGE {
         let page = self.writable.start().cast::<SUPGLOBALINFOPAGE>();
         // SAFETY: the mapping is at least a page long and page-aligned, lives as long as `self`, and
@@ -77,22 +85,5 @@ impl GipMemory for GipPages {
             Some(_) => AddressSource::Machine,
             None => AddressSource::Synthetic,
         }
-    }
-
-    fn map(&self) -> Result<GipMapping, Status> {
-        let bytes = self.writable.bytes();
-        Mapping::shared(self.file.as_fd(), 0, bytes, Access::Read)
-            .map(GipMapping)
-            .map_err(|_| Status::VERR_MAP_FAILED)
-    }
-}
-
-/// A read-only mapping of the page.
-#[derive(Debug)]
-pub struct GipMapping(Mapping);
-
-impl GipView for GipMapping {
-    fn address(&self) -> R3Ptr {
-        R3Ptr::new(self.0.address())
     }
 }

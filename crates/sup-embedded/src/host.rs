@@ -9,7 +9,7 @@ use sup_abi::{GroupId, Nanoseconds, ProcessId, SUPGIPMODE, Status, UserId};
 use sup_core::LoadError;
 use sup_core::gip::GipTicker;
 use sup_core::host::{
-    Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
+    AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
 };
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::{EXPORT_COUNT, Export, exports};
@@ -19,6 +19,7 @@ use crate::gip::GipPages;
 use crate::image::ImagePages;
 use crate::memory::{Block, PhysicalMemory};
 use crate::timer::GipTimer;
+use crate::view::{GipMapping, ProcessView};
 use crate::wait::FutexQueue;
 use crate::words::Words;
 use crate::{clock, cpu};
@@ -50,11 +51,14 @@ impl Host for EmbeddedHost {
     type SpinLock = parking_lot::RawMutex;
     type Mutex = parking_lot::RawMutex;
     type WaitQueue = FutexQueue;
+    /// The driver is in the process already.
+    type Client = ();
     type WordPage = Words;
     type Memory = Block;
     type Image = MappedImage<ImagePages>;
     type Destructor = NativeDestructor;
     type Gip = GipPages;
+    type View = ProcessView;
 
     fn now(&self) -> Nanoseconds {
         clock::now()
@@ -87,6 +91,10 @@ impl Host for EmbeddedHost {
         }
     }
 
+    fn address_space(&self) -> AddressSpace {
+        AddressSpace(0)
+    }
+
     fn fill_random(&self, bytes: &mut [u8]) -> Result<(), Status> {
         getrandom::fill(bytes).map_err(|_| Status::VERR_GENERAL_FAILURE)
     }
@@ -104,7 +112,11 @@ impl Host for EmbeddedHost {
         Ok(Words::zeroed())
     }
 
-    fn allocate(&self, request: Allocation) -> Result<Block, Status> {
+    fn map_words(&self, (): &(), page: &Words) -> Result<ProcessView, Status> {
+        Ok(ProcessView::Words(page.clone()))
+    }
+
+    fn allocate(&self, (): &(), request: Allocation) -> Result<Block, Status> {
         self.0.memory.allocate(request)
     }
 
@@ -118,6 +130,10 @@ impl Host for EmbeddedHost {
 
     fn gip_memory(&self, cpus: u16) -> Result<GipPages, Status> {
         GipPages::new(cpus)
+    }
+
+    fn map_gip(&self, (): &(), gip: &GipPages) -> Result<ProcessView, Status> {
+        gip.map().map(GipMapping).map(ProcessView::Gip)
     }
 
     fn start_gip_timer(

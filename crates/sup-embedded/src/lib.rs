@@ -26,6 +26,7 @@ mod memory;
 mod pagemap;
 mod ranges;
 mod timer;
+mod view;
 mod wait;
 mod words;
 

@@ -3,12 +3,17 @@
 //! A request is built in a buffer of this library's own, sent, and read back. Fixed requests live on
 //! the stack; those with a tail are as large as it is.
 
-use sup_abi::Status;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use sup_abi::request::{
     CONNECT_MAGIC, Connect, ConnectIn, ConnectOut, HEADER_BYTES, HEADER_FLAGS, Header,
-    INITIAL_COOKIE, PROTOCOL_VERSION, Request, is_compatible,
+    INITIAL_COOKIE, PROTOCOL_VERSION, Request, SemaphoreWords, SemaphoreWordsIn, is_compatible,
 };
-use sup_embedded::{Client, Words};
+use sup_abi::{HANDLES_MAX, Status};
+use sup_core::host::WORDS_PER_PAGE;
+use sup_core::semaphore::word_position;
+use sup_embedded::Client;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::error::{Error, Result};
@@ -25,6 +30,8 @@ pub(crate) struct Connection {
     transport: Transport,
     cookie: u32,
     session_cookie: u32,
+    /// Where the pages of state words are mapped; 0 for one that nobody asked for yet.
+    word_pages: [AtomicU64; HANDLES_MAX as usize / WORDS_PER_PAGE],
 }
 
 /// A stack buffer for every fixed request; 8-byte words, so that packets are aligned.
@@ -48,6 +55,7 @@ impl Connection {
             transport: Transport::Embedded(client),
             cookie: INITIAL_COOKIE,
             session_cookie: 0,
+            word_pages: [const { AtomicU64::new(0) }; _],
         };
         let connected = connection.connect()?;
         connection.cookie = connected.cookie;
@@ -142,11 +150,23 @@ impl Connection {
         Ok((Status::new(header.rc), header.bytes_out as usize))
     }
 
-    /// A page of the state words of the session's semaphores.
-    pub(crate) fn word_page(&self, number: usize) -> Option<Words> {
-        match &self.transport {
-            Transport::Embedded(client) => client.word_page(number),
+    /// The state word of a semaphore, in a page that stays mapped until the session is closed.
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY`, `VERR_MAP_FAILED`.
+    pub(crate) fn word(&self, handle: u32) -> Result<NonNull<AtomicU64>> {
+        let missing = || Error::new("SemaphoreWords", Status::VERR_INTERNAL_ERROR, "no state word");
+        let (number, index) = word_position(handle).ok_or_else(missing)?;
+        let page = self.word_pages.get(number).ok_or_else(missing)?;
+        // Relaxed: the driver gives the same address each time, and a request orders what is in it.
+        let mut address = page.load(Ordering::Relaxed);
+        if address == 0 {
+            let input = SemaphoreWordsIn { page: number as u32, reserved: 0 };
+            address = self.call::<SemaphoreWords>(&input)?.r3.get();
+            page.store(address, Ordering::Relaxed);
         }
+        let word = (address as usize as *mut AtomicU64).wrapping_add(index);
+        NonNull::new(word).ok_or_else(missing)
     }
 }
 

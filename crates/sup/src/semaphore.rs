@@ -6,18 +6,16 @@
 //! [`sup_core::semaphore::word`].
 
 use std::fmt;
+use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use sup_abi::Status;
 use sup_abi::request::{
-    Empty, SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp, SemaphoreOpIn,
+    SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp, SemaphoreOpIn,
     SemaphoreOperation, SemaphoreQuery,
 };
-use sup_core::host::WordPage;
 use sup_core::semaphore::word::{Fast, Meant, NotThatSemaphore, StateWord};
-use sup_core::semaphore::word_position;
-use sup_embedded::Words;
 
 use crate::Session;
 use crate::error::{Error, Result};
@@ -97,8 +95,8 @@ struct Handle {
     session: Session,
     kind: SemaphoreKind,
     handle: u32,
-    words: Words,
-    index: usize,
+    /// Mapped for as long as `session` is open.
+    word: NonNull<AtomicU64>,
 }
 
 impl Handle {
@@ -111,22 +109,21 @@ impl Handle {
             reserved2: 0,
         };
         let handle = session.connection().call::<SemaphoreCreate>(&input)?.value;
-        let place = word_position(handle)
-            .and_then(|(page, index)| Some((session.connection().word_page(page)?, index)));
-        let Some((words, index)) = place else {
-            return Session::refuse(
-                "SemaphoreCreate",
-                Status::VERR_INTERNAL_ERROR,
-                "the driver gave a handle without a state word",
-            );
-        };
-        Ok(Self { session: session.clone(), kind, handle, words, index })
+        match session.connection().word(handle) {
+            Ok(word) => Ok(Self { session: session.clone(), kind, handle, word }),
+            Err(error) => {
+                // Nobody would ever close it.
+                let _ = operate(session, kind, handle, SemaphoreOperation::Close, 0);
+                Err(error)
+            }
+        }
     }
 
     #[inline]
     fn word(&self) -> StateWord<'_> {
-        let word: &AtomicU64 = &self.words.words()[self.index];
-        StateWord::new(word)
+        // SAFETY: `Connection::word` found it in a page that stays mapped until the session is closed,
+        // which `self.session` prevents; everybody accesses it by atomic operations only.
+        StateWord::new(unsafe { self.word.as_ref() })
     }
 
     #[inline]
@@ -164,19 +161,7 @@ impl Handle {
 
     #[cold]
     fn operate(&self, operation: SemaphoreOperation, timeout: u64) -> Result<Status> {
-        let input = SemaphoreOpIn {
-            kind: self.kind.into(),
-            handle: self.handle,
-            operation: operation.into(),
-            reserved: 0,
-            timeout,
-        };
-        let reply = self.session.connection().exchange::<SemaphoreOp>(&input)?;
-        if reply.status.is_failure() {
-            return Err(Error::new("SemaphoreOp", reply.status, ""));
-        }
-        let Empty {} = reply.output.unwrap_or(Empty {});
-        Ok(reply.status)
+        operate(&self.session, self.kind, self.handle, operation, timeout)
     }
 
     #[cold]
@@ -184,6 +169,30 @@ impl Handle {
         Session::refuse("SemaphoreOp", Status::VERR_INVALID_HANDLE, "the semaphore is not open")
     }
 }
+
+/// Asks the driver for an operation on a semaphore.
+fn operate(
+    session: &Session,
+    kind: SemaphoreKind,
+    handle: u32,
+    operation: SemaphoreOperation,
+    timeout: u64,
+) -> Result<Status> {
+    let (kind, operation) = (kind.into(), operation.into());
+    let input = SemaphoreOpIn { kind, handle, operation, reserved: 0, timeout };
+    let reply = session.connection().exchange::<SemaphoreOp>(&input)?;
+    if reply.status.is_failure() {
+        return Err(Error::new("SemaphoreOp", reply.status, ""));
+    }
+    Ok(reply.status)
+}
+
+// SAFETY: the word is memory that all threads of the process see, accessed by atomic operations only;
+// the rest of a handle is `Send` by itself.
+unsafe impl Send for Handle {}
+// SAFETY: through a shared handle there are only atomic operations on the word, and requests of a
+// session, which is `Sync`.
+unsafe impl Sync for Handle {}
 
 impl Drop for Handle {
     fn drop(&mut self) {

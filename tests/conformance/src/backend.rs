@@ -1,7 +1,5 @@
 //! [`Backend`]: what a case sees of a driver.
 
-use std::sync::atomic::AtomicU64;
-
 use sup::{Session, Status};
 
 /// What some backends can and others cannot.
@@ -38,9 +36,6 @@ pub trait Backend: Sync {
 pub trait RawSession: Send + Sync {
     /// Sends `packet` as the request `function`.
     fn send(&self, function: u32, packet: &[u8]) -> Reply;
-
-    /// Calls `look` with the state word of a semaphore; false if there is none within reach.
-    fn with_state_word(&self, handle: u32, look: &mut dyn FnMut(&AtomicU64)) -> bool;
 }
 
 /// What came back.

@@ -4,12 +4,16 @@
 //! untouched, an answer ends where its header says, and a request that failed answers with its header
 //! alone (see `dispatch.rs` of the driver). Every status is noted for [`statuses`](crate::statuses).
 
+use std::sync::atomic::AtomicU64;
+
 use sup::{Counts, StatisticsOut, Status};
 use sup_abi::request::{
     CONNECT_MAGIC, Connect, ConnectIn, ConnectOut, Empty, Function, HEADER_BYTES, HEADER_FLAGS,
     Header, INITIAL_COOKIE, PROTOCOL_VERSION, Request, SemaphoreCreate, SemaphoreCreateIn,
-    SemaphoreKind, SemaphoreOp, SemaphoreOpIn, SemaphoreOperation, SemaphoreQuery, Statistics,
+    SemaphoreKind, SemaphoreOp, SemaphoreOpIn, SemaphoreOperation, SemaphoreQuery, SemaphoreWords,
+    SemaphoreWordsIn, Statistics,
 };
+use sup_core::semaphore::word_position;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::backend::{Backend, RawSession};
@@ -233,15 +237,20 @@ impl Client {
         self.call::<SemaphoreOp>(&input).map(|(status, _)| status)
     }
 
-    /// Calls `look` with a semaphore's state word; skips the case if it is not within reach.
+    /// Calls `look` with a semaphore's state word.
     pub(crate) fn with_state_word<T>(
         &self,
         handle: u32,
-        look: impl Fn(&std::sync::atomic::AtomicU64) -> T,
+        look: impl Fn(&AtomicU64) -> T,
     ) -> Verdict<T> {
-        let mut found = None;
-        self.raw.with_state_word(handle, &mut |word| found = Some(look(word)));
-        found.ok_or_else(|| Stop::Skipped("the backend shows no state words".to_owned()))
+        let no_word = || Stop::failed(format_args!("handle {handle} has no state word"));
+        let (page, index) = word_position(handle).ok_or_else(no_word)?;
+        let input = SemaphoreWordsIn { page: page as u32, reserved: 0 };
+        let words = self.get::<SemaphoreWords>(&input)?.r3.get() as usize as *const AtomicU64;
+        // SAFETY: the driver mapped a page of words there, until this client's session is closed, and
+        // `word_position` gives an index in a page; everybody accesses words by atomic operations.
+        let word = unsafe { words.wrapping_add(index).as_ref() };
+        word.map(look).ok_or_else(no_word)
     }
 
     /// The session is as good as ever.

@@ -1,11 +1,7 @@
 //! [`Embedded`]: the driver in this process.
 
-use std::sync::atomic::AtomicU64;
-
 use sup::{Session, Status, backend::Kind};
 use sup_abi::request::Header;
-use sup_core::host::WordPage;
-use sup_core::semaphore::word_position;
 use sup_embedded::Client;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -59,16 +55,5 @@ impl RawSession for Client {
             Err(error) => error.0,
         };
         Reply { transport, packet }
-    }
-
-    fn with_state_word(&self, handle: u32, look: &mut dyn FnMut(&AtomicU64)) -> bool {
-        let place = word_position(handle);
-        let Some((page, index)) =
-            place.and_then(|(page, index)| Some((self.word_page(page)?, index)))
-        else {
-            return false;
-        };
-        look(&page.words()[index]);
-        true
     }
 }

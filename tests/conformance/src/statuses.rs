@@ -91,6 +91,7 @@ pub const STATUSES: &[Row] = {
             ],
         ),
         (F::Statistics, &[S::VINF_SUCCESS]),
+        (F::SemaphoreWords, &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER, S::VERR_NO_MEMORY]),
     ]
 };
 
@@ -102,6 +103,7 @@ pub const UNPROVOKED: &[(Function, Status, &str)] = {
         (Function::LowAlloc, Status::VERR_NO_MEMORY, HEAP),
         (Function::ContAlloc, Status::VERR_NO_MEMORY, HEAP),
         (Function::SemaphoreCreate, Status::VERR_NO_MEMORY, HEAP),
+        (Function::SemaphoreWords, Status::VERR_NO_MEMORY, HEAP),
         (Function::GipMap, Status::VERR_NO_MEMORY, "no thread would have to be left for the timer"),
     ]
 };

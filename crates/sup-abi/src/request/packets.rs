@@ -226,6 +226,19 @@ packets! {
         reserved: u32,
     }
 
+    /// Input of [`SemaphoreWords`](super::SemaphoreWords).
+    SemaphoreWordsIn (8) {
+        /// The page's number: the word of handle `h` is word `(h - 1) % 512` of page `(h - 1) / 512`.
+        page: u32,
+        /// Zero.
+        reserved: u32,
+    }
+    /// Output of [`SemaphoreWords`](super::SemaphoreWords).
+    SemaphoreWordsOut (8) {
+        /// The mapping in the calling process; it stays until the session is closed.
+        r3: R3Ptr,
+    }
+
     /// Output of [`Statistics`](super::Statistics). The counts of the session follow those of all.
     StatisticsOut (96) {
         /// The whole driver.

@@ -80,4 +80,6 @@ requests! {
         "Reads the virtualisation capabilities of the host.";
     Statistics = 40, Empty [None] => StatisticsOut [None],
         "Counts what the driver holds, in all sessions and in the caller's.";
+    SemaphoreWords = 41, SemaphoreWordsIn [None] => SemaphoreWordsOut [None],
+        "Maps a page of the state words of the session's semaphores.";
 }

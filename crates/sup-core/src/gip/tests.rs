@@ -14,8 +14,8 @@ fn every_processor_has_a_true_line_before_the_first_timer_tick() {
     let host = TestHost::default();
     host.record.more_cpus.store(3, Ordering::Relaxed);
     let driver = Driver::start(host).unwrap();
-    let session = driver.open_session().unwrap();
-    driver.gip_map(&session).unwrap();
+    let session = driver.open_session(()).unwrap();
+    driver.map_gip(&session).unwrap();
     let entries = driver.gip().memory().cpus();
     assert_eq!(entries.len(), 4);
     for entry in entries {

@@ -28,7 +28,7 @@ impl Bench {
     pub(crate) fn new() -> Self {
         let host = TestHost::default();
         let driver = Driver::start(host.clone()).unwrap();
-        let session = driver.open_session().unwrap();
+        let session = driver.open_session(()).unwrap();
         Self { host, driver, session }
     }
 

@@ -14,12 +14,14 @@ mod semaphores;
 mod services;
 mod session;
 mod waits;
+mod words;
 
 static GROUPS: &[&[Case]] = &[
     session::CASES,
     packets::CASES,
     memory::CASES,
     semaphores::CASES,
+    words::CASES,
     waits::CASES,
     modules::CASES,
     lifetimes::CASES,

@@ -91,7 +91,7 @@ pub(in crate::suites) fn life(
         let mut total = Duration::ZERO;
         for _ in 0..iterations {
             let mut start = Instant::now();
-            let session = driver.open_session()?;
+            let session = driver.open_session(())?;
             fill(driver, &session, kind, count)?;
             if matches!(part, Part::Close) {
                 start = Instant::now();
@@ -135,7 +135,7 @@ fn check(driver: &Arc<Embedded>, kind: Kind) -> Result<()> {
             Kind::Semaphore => counts.handles,
         }
     };
-    let session = driver.open_session()?;
+    let session = driver.open_session(())?;
     fill(driver, &session, kind, FEW)?;
     ensure!(alive() == u64::from(FEW), "the session does not hold what was made in it");
     driver.close_session(session);
