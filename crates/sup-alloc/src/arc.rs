@@ -67,6 +67,20 @@ impl<T> Arc<T> {
         Ok(Self { inner, owns: PhantomData })
     }
 
+    /// Gives the owner away as a pointer, for C to keep. [`from_raw`](Self::from_raw) takes it back.
+    pub fn into_raw(this: Self) -> NonNull<()> {
+        core::mem::ManuallyDrop::new(this).inner.cast()
+    }
+
+    /// Takes an owner back that was given away.
+    ///
+    /// # Safety
+    /// `raw` came from [`into_raw`](Self::into_raw) of an `Arc` of the same type, and is taken back
+    /// once, or the result is never dropped.
+    pub unsafe fn from_raw(raw: NonNull<()>) -> Self {
+        Self { inner: raw.cast(), owns: PhantomData }
+    }
+
     /// True if both own the same value.
     pub fn ptr_eq(this: &Self, other: &Self) -> bool {
         this.inner == other.inner

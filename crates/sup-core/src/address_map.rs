@@ -71,7 +71,10 @@ impl<V> AddressMap<V> {
             let Some(Some((next, _))) = self.buckets.get(probe) else { break };
             let from_home = self.distance(self.home(*next), probe);
             if from_home >= self.distance(hole, probe) {
-                self.buckets.swap(hole, probe);
+                let moved = self.buckets.get_mut(probe).and_then(Option::take);
+                if let Some(bucket) = self.buckets.get_mut(hole) {
+                    *bucket = moved;
+                }
                 hole = probe;
             }
         }

@@ -31,6 +31,7 @@ pub mod exports;
 pub mod mapper;
 pub mod printf;
 mod semaphores;
+mod sort;
 
 use sup_alloc::Arc;
 use sup_core::Driver;

@@ -8,6 +8,7 @@
 //! loading and the module could change its own tables. An [`EntryPoint`] is made only of an exported
 //! symbol in executable memory of the same image; the calls check that once more.
 
+use core::iter::once;
 use core::ops::Range;
 
 use sup_abi::{R0Ptr, SUPDRVSESSION, SUPR0SERVICEREQHDR, Status};
@@ -17,6 +18,7 @@ use sup_core::{LoadError, SessionHandle};
 
 use crate::elf::{Elf, ElfError, Protection};
 use crate::exports::{Export, find};
+use crate::sort::heap_sort;
 
 /// Memory for one image. Dropping it unmaps.
 pub trait ImageMemory: Sized + Send + Sync + 'static {
@@ -82,7 +84,7 @@ impl<M: ImageMemory> MappedImage<M> {
             image.exports.try_push(Exported { name, offset: symbol.offset as u64 })?;
         }
         let names = &*image.names;
-        image.exports.sort_unstable_by_key(|exported| names.get(exported.name.clone()));
+        heap_sort(&mut image.exports, |exported| names.get(exported.name.clone()));
         for segment in elf.segments().filter(|s| s.protection == Protection::ReadExecute) {
             image.code.try_push(segment.pages.start as u64..segment.pages.end as u64)?;
         }
@@ -93,7 +95,6 @@ impl<M: ImageMemory> MappedImage<M> {
                     (Protection::ReadWrite, true) => (pages, Protection::Read),
                     (protection, _) => (pages, protection),
                 })
-                .into_iter()
                 .filter(|(pages, _)| !pages.is_empty())
         }))?;
         Ok(image)
@@ -114,11 +115,14 @@ impl<M: ImageMemory> MappedImage<M> {
     }
 }
 
-/// A segment's pages before, in and after `relro`.
-fn split(pages: Range<usize>, relro: &Range<usize>) -> [(Range<usize>, bool); 3] {
-    let start = relro.start.clamp(pages.start, pages.end);
-    let end = relro.end.clamp(start, pages.end);
-    [(pages.start..start, false), (start..end, true), (end..pages.end, false)]
+/// A segment's pages before, in and after `relro`. (Not an array, whose iterator can panic in the eyes
+/// of the compiler.)
+fn split(pages: Range<usize>, relro: &Range<usize>) -> impl Iterator<Item = (Range<usize>, bool)> {
+    let start = relro.start.max(pages.start).min(pages.end);
+    let end = relro.end.max(start).min(pages.end);
+    once((pages.start..start, false))
+        .chain(once((start..end, true)))
+        .chain(once((end..pages.end, false)))
 }
 
 fn sentence(error: &ElfError) -> LoadError {

@@ -21,6 +21,21 @@ const MAX_FORMAT: usize = 4096;
 /// Arguments that the calling convention passes in registers.
 const REGISTERS: usize = 6;
 
+/// How the entry returns. The kernel may patch its return thunk against attacks on return prediction,
+/// and its object checker allows no other way.
+#[cfg(target_os = "none")]
+macro_rules! return_instruction {
+    () => {
+        "jmp __x86_return_thunk"
+    };
+}
+#[cfg(not(target_os = "none"))]
+macro_rules! return_instruction {
+    () => {
+        "ret"
+    };
+}
+
 /// Corresponds to `SUPR0Printf`: `int SUPR0Printf(const char *pszFormat, ...)`. Returns 0.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn supr0_printf<R: Ring0>() -> i32 {
@@ -39,7 +54,7 @@ pub(crate) unsafe extern "C" fn supr0_printf<R: Ring0>() -> i32 {
         "lea rsi, [rsp + 64]",
         "call {print}",
         "add rsp, 56",
-        "ret",
+        return_instruction!(),
         print = sym print::<R>,
     )
 }

@@ -13,7 +13,7 @@
 //! Invariant: an image is unmapped when no session refers to it and no call runs in it; entry points
 //! are visible only while it is `Live`.
 
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrayvec::ArrayString;
@@ -41,7 +41,7 @@ pub struct LoadError {
 
 impl LoadError {
     /// An error with a sentence.
-    pub fn new(status: Status, sentence: core::fmt::Arguments<'_>) -> Self {
+    pub fn new(status: Status, sentence: fmt::Arguments<'_>) -> Self {
         let mut message = Message::new();
         // A sentence that is too long is cut.
         let _ = message.write_fmt(sentence);
@@ -71,9 +71,9 @@ impl ContentHash {
     }
 }
 
-impl core::fmt::Display for ContentHash {
+impl fmt::Display for ContentHash {
     /// The first eight bytes: enough to tell two files apart for a person.
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
@@ -90,17 +90,18 @@ const VMM_MODULE: &str = "VMMR0.r0";
 /// `VERR_INVALID_PARAMETER`: empty or with a character that names do not have;
 /// `VERR_FILENAME_TOO_LONG`.
 pub(crate) fn checked_name(name: &str) -> Result<ModuleName, LoadError> {
-    const FORBIDDEN: &str = ";:()[]{}/\\|&*%#@!~`\"'";
+    const FORBIDDEN: &[u8] = b";:()[]{}/\\|&*%#@!~`\"'";
     if name.is_empty() {
         return Err(LoadError::new(
             Status::VERR_INVALID_PARAMETER,
             format_args!("the name of the module is empty"),
         ));
     }
-    if let Some(bad) = name.chars().find(|c| FORBIDDEN.contains(*c) || c.is_control()) {
+    let is_bad = |c: char| FORBIDDEN.iter().any(|bad| char::from(*bad) == c) || c.is_control();
+    if let Some(bad) = name.chars().find(|c| is_bad(*c)) {
         return Err(LoadError::new(
             Status::VERR_INVALID_PARAMETER,
-            format_args!("the name of a module cannot contain {bad:?}"),
+            format_args!("the name of a module cannot contain {}", Shown(bad)),
         ));
     }
     ModuleName::from(name).map_err(|_| {
@@ -112,6 +113,20 @@ pub(crate) fn checked_name(name: &str) -> Result<ModuleName, LoadError> {
             ),
         )
     })
+}
+
+/// A character for a person to read, whatever it is. (Not `Debug`, whose table of printable characters
+/// can panic in the eyes of the compiler.)
+struct Shown(char);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(character) = *self;
+        if !character.is_control() {
+            write!(f, "'{character}', ")?;
+        }
+        write!(f, "U+{:04X}", u32::from(character))
+    }
 }
 
 /// Lets threads wait until a name in the table has come to rest.

@@ -1,0 +1,197 @@
+//! [`KernelHost`]: `Host` in the Linux kernel. Each method is a line that names who does the work.
+
+use core::fmt::{self, Write};
+
+use sup_abi::{Nanoseconds, SUPGIPMODE, Status};
+use sup_alloc::Arc;
+use sup_core::LoadError;
+use sup_core::gip::GipTicker;
+use sup_core::host::{
+    AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
+};
+use sup_ring0::destructor::NativeDestructor;
+use sup_ring0::exports::{EXPORT_COUNT, Export, exports};
+use sup_ring0::mapper::MappedImage;
+
+use crate::gip::GipPages;
+use crate::image::ImagePages;
+use crate::lock::{Mutex, SpinLock};
+use crate::memory::Block;
+use crate::process::{Client, UserMapping};
+use crate::shim::page::UserAccess;
+use crate::shim::{caller, log, time};
+use crate::timer::GipTimer;
+use crate::wait::Queue;
+use crate::words::Words;
+use crate::{Lock, cpu};
+
+/// The host of the kernel's driver. Clones are the same host.
+#[derive(Clone)]
+pub(crate) struct KernelHost(Arc<Parts>);
+
+struct Parts {
+    timer: Lock<Mutex, Option<GipTimer>>,
+    exports: [Export; EXPORT_COUNT],
+}
+
+impl KernelHost {
+    /// # Errors
+    /// `VERR_NO_MEMORY`.
+    pub(crate) fn new() -> Result<Self, Status> {
+        let parts = Parts { timer: Lock::new(None), exports: exports::<Self>() };
+        Ok(Self(Arc::try_new(parts)?))
+    }
+}
+
+impl Host for KernelHost {
+    type SpinLock = SpinLock;
+    type Mutex = Mutex;
+    type WaitQueue = Queue;
+    type Client = Client;
+    type WordPage = Words;
+    type Memory = Block;
+    type Image = MappedImage<ImagePages>;
+    type Destructor = NativeDestructor;
+    type Gip = GipPages;
+    type View = UserMapping;
+
+    fn now(&self) -> Nanoseconds {
+        time::now()
+    }
+
+    fn tsc(&self) -> u64 {
+        cpu::tsc()
+    }
+
+    /// The tightest of a few brackets of the clock between two counters.
+    fn now_and_tsc(&self) -> (Nanoseconds, u64) {
+        let bracket = || {
+            let before = cpu::tsc();
+            let now = time::now();
+            (cpu::tsc().wrapping_sub(before), now, before)
+        };
+        let mut best = bracket();
+        for _ in 0..2 {
+            let next = bracket();
+            if next.0 < best.0 {
+                best = next;
+            }
+        }
+        let (width, now, before) = best;
+        (now, before.wrapping_add(width / 2))
+    }
+
+    fn tsc_hz(&self) -> u64 {
+        time::tsc_hz()
+    }
+
+    fn wait_resolution_ns(&self) -> u32 {
+        time::resolution_ns()
+    }
+
+    fn caller(&self) -> Caller {
+        caller::caller()
+    }
+
+    fn address_space(&self) -> AddressSpace {
+        caller::address_space()
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), Status> {
+        caller::fill_random(bytes);
+        Ok(())
+    }
+
+    fn log(&self, level: LogLevel, line: fmt::Arguments<'_>) {
+        let mut text = log::Line::new();
+        // A line that is full is cut.
+        let _ = text.write_fmt(line);
+        log::log(level, text.as_str());
+    }
+
+    fn word_page(&self) -> Result<Words, Status> {
+        Words::zeroed()
+    }
+
+    fn map_words(&self, client: &Client, page: &Words) -> Result<UserMapping, Status> {
+        UserMapping::new(client, page.pages(), UserAccess::Inherited)
+    }
+
+    fn allocate(&self, client: &Client, request: Allocation) -> Result<Block, Status> {
+        Block::allocate(client, request)
+    }
+
+    fn load_image(&self, name: &str, file: &[u8]) -> Result<Self::Image, LoadError> {
+        caller::may_load_code().map_err(|_| {
+            LoadError::new(
+                Status::VERR_PERMISSION_DENIED,
+                format_args!(
+                    "loading '{name}' into the kernel takes CAP_SYS_MODULE, and a kernel that is not \
+                     locked down"
+                ),
+            )
+        })?;
+        MappedImage::load(file, &self.0.exports)
+    }
+
+    fn export_count(&self) -> u32 {
+        EXPORT_COUNT as u32
+    }
+
+    fn gip_memory(&self, cpus: u16) -> Result<GipPages, Status> {
+        GipPages::new(cpus)
+    }
+
+    fn map_gip(&self, client: &Client, gip: &GipPages) -> Result<UserMapping, Status> {
+        gip.map(client)
+    }
+
+    fn start_gip_timer(
+        &self,
+        ticker: GipTicker<Self>,
+        interval: Nanoseconds,
+    ) -> Result<(), Status> {
+        let timer = GipTimer::start(self, ticker, interval)?;
+        *self.0.timer.lock() = Some(timer);
+        Ok(())
+    }
+
+    fn stop_gip_timer(&self) {
+        // Taken out first: the ticks are waited for with no lock held.
+        let timer = self.0.timer.lock().take();
+        drop(timer);
+    }
+
+    /// `insmod supdrv.ko gip_mode=sync` or `async` decides for the machine.
+    fn gip_mode_override(&self) -> Option<SUPGIPMODE> {
+        match caller::gip_mode() {
+            1 => Some(SUPGIPMODE::SyncTsc),
+            2 => Some(SUPGIPMODE::AsyncTsc),
+            _ => None,
+        }
+    }
+
+    fn cpus(&self) -> CpuSummary {
+        cpu::summary()
+    }
+
+    fn on_each_cpu(&self, visit: &mut dyn FnMut(CpuIdentity)) {
+        cpu::on_each(visit);
+    }
+
+    fn current_cpu(&self) -> CpuIdentity {
+        cpu::current()
+    }
+
+    fn control_registers(&self) -> ControlRegisters {
+        cpu::control_registers()
+    }
+
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        cpu::cpuid(leaf, subleaf)
+    }
+
+    fn read_msr(&self, register: u32) -> Option<u64> {
+        cpu::read_msr(register)
+    }
+}

@@ -1,0 +1,45 @@
+//! Who calls, and what it may do.
+
+use sup_abi::{GroupId, ProcessId, UserId};
+use sup_core::host::{AddressSpace, Caller};
+
+use super::{Errno, raw};
+
+/// The current task's real user and group, and its process.
+pub(crate) fn caller() -> Caller {
+    let mut caller = raw::Caller::default();
+    // SAFETY: the structure is this function's own, and the shim fills all of it.
+    unsafe { raw::supdrv_caller(&raw mut caller) };
+    Caller {
+        user: UserId::new(caller.user),
+        group: GroupId::new(caller.group),
+        process: ProcessId::new(caller.process),
+    }
+}
+
+/// Whether the current task may bring code into ring 0.
+///
+/// # Errors
+/// `EPERM` without `CAP_SYS_MODULE`, or when the kernel is locked down.
+pub(crate) fn may_load_code() -> Result<(), Errno> {
+    // SAFETY: the function has no precondition.
+    Errno::check(unsafe { raw::supdrv_may_load_code() })
+}
+
+/// The address space of the current task.
+pub(crate) fn address_space() -> AddressSpace {
+    // SAFETY: the function has no precondition; the pointer is used as a name only.
+    AddressSpace(unsafe { raw::supdrv_space() }.addr() as u64)
+}
+
+/// Fills `bytes` from the kernel's generator.
+pub(crate) fn fill_random(bytes: &mut [u8]) {
+    // SAFETY: the slice is writable memory of that length.
+    unsafe { raw::supdrv_random(bytes.as_mut_ptr().cast(), bytes.len()) };
+}
+
+/// The module's parameter `gip_mode`.
+pub(crate) fn gip_mode() -> u32 {
+    // SAFETY: the function has no precondition.
+    unsafe { raw::supdrv_gip_mode() }
+}
