@@ -219,6 +219,7 @@ impl<H: Host> Driver<H> {
         }
     }
 
+    #[inline(never)]
     fn connect(
         &self,
         session: &Arc<Session<H>>,
@@ -253,6 +254,7 @@ impl<H: Host> Driver<H> {
         Ok(())
     }
 
+    #[inline(never)]
     fn load(&self, session: &Arc<Session<H>>, packet: &mut Packet<'_>) -> Result<(), PacketError> {
         let input = packet.fixed_input::<LoadModule>()?;
         let end = LoadModule::BYTES_IN.saturating_add(input.image_bytes as usize);
@@ -288,6 +290,7 @@ impl<H: Host> Driver<H> {
         Ok(())
     }
 
+    #[inline(never)]
     fn get_symbol(
         &self,
         session: &Arc<Session<H>>,
@@ -301,6 +304,7 @@ impl<H: Host> Driver<H> {
     }
 
     /// Allocates pages and answers with their addresses; the reply has room for exactly `pages`.
+    #[inline(never)]
     fn alloc<R: Request<Out = MemoryOut>>(
         &self,
         session: &Arc<Session<H>>,
@@ -333,6 +337,7 @@ impl<H: Host> Driver<H> {
         Ok(())
     }
 
+    #[inline(never)]
     fn cont_alloc(
         &self,
         session: &Arc<Session<H>>,
@@ -375,6 +380,7 @@ impl<H: Host> Driver<H> {
         }
     }
 
+    #[inline(never)]
     fn call_service(
         &self,
         session: &Arc<Session<H>>,
@@ -453,6 +459,7 @@ impl<H: Host> Driver<H> {
         self.semaphore_wait(session, kind, handle, wait).map(|()| Status::VINF_SUCCESS)
     }
 
+    #[inline(never)]
     fn semaphore_query(
         &self,
         session: &Arc<Session<H>>,

@@ -21,10 +21,10 @@
 //! the table; a handle never comes back to life (see [`Slots`](crate::slots)).
 
 use sup_abi::{R0Ptr, SUPDRVOBJTYPE, Status, UserId};
-use sup_alloc::{OutOfMemory, Vec};
+use sup_alloc::OutOfMemory;
 
 use crate::host::Destructor;
-use crate::segments::{Grow, Missing, Segments};
+use crate::segments::{self, Grow, Missing, Segments};
 use crate::slots::{Handle, HandleKind, Liveness, Slot, Slots};
 
 /// The opaque value that names a registered object: the `void *` of `SUPR0ObjRegister`.
@@ -409,9 +409,9 @@ pub(crate) enum Need {
 
 /// What a [`Need`] is made of.
 pub(crate) enum Room<D> {
-    Objects((Missing, Vec<Slot<Object<D>>>)),
-    Usages((Missing, Vec<UsageSlot>)),
-    Sessions((Missing, Vec<Slot<Option<usize>>>)),
+    Objects(segments::Room<Slot<Object<D>>>),
+    Usages(segments::Room<UsageSlot>),
+    Sessions(segments::Room<Slot<Option<usize>>>),
 }
 
 impl<D> Grow for Registry<D> {

@@ -56,15 +56,23 @@ pub(crate) fn lock_with_room<R: RawMutex, T: Grow>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Missing(usize);
 
+/// A segment to be added, and with the first one the directory of all.
+pub(crate) struct Room<T> {
+    number: usize,
+    segment: Vec<T>,
+    directory: Vec<Vec<T>>,
+}
+
 /// An array in segments of doubling size.
 pub(crate) struct Segments<T> {
-    segments: [Vec<T>; SEGMENTS],
+    /// Has the capacity for all segments once there is one.
+    directory: Vec<Vec<T>>,
     length: usize,
 }
 
 impl<T> Segments<T> {
     pub(crate) const fn new() -> Self {
-        Self { segments: [const { Vec::new() }; SEGMENTS], length: 0 }
+        Self { directory: Vec::new(), length: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -74,27 +82,29 @@ impl<T> Segments<T> {
     /// Which segment is missing for one more element.
     pub(crate) fn missing(&self) -> Option<Missing> {
         let (segment, _) = position(self.length);
-        let exists = self.segments.get(segment).is_some_and(|vec| vec.capacity() != 0);
-        (!exists).then_some(Missing(segment))
+        (segment >= self.directory.len()).then_some(Missing(segment))
     }
 
     /// Makes a missing segment.
-    pub(crate) fn make(missing: Missing) -> Result<(Missing, Vec<T>), OutOfMemory> {
-        if missing.0 >= SEGMENTS {
+    pub(crate) fn make(Missing(number): Missing) -> Result<Room<T>, OutOfMemory> {
+        if number >= SEGMENTS {
             return Err(OutOfMemory);
         }
-        Ok((missing, Vec::try_with_capacity(1 << FIRST_BITS << missing.0)?))
+        let directory = if number == 0 { Vec::try_with_capacity(SEGMENTS)? } else { Vec::new() };
+        Ok(Room { number, segment: Vec::try_with_capacity(1 << FIRST_BITS << number)?, directory })
     }
 
     /// Adds a segment, or returns it if it exists already.
-    pub(crate) fn add(&mut self, room: (Missing, Vec<T>)) -> Option<(Missing, Vec<T>)> {
-        match self.segments.get_mut(room.0.0) {
-            Some(segment) if segment.capacity() == 0 => {
-                *segment = room.1;
-                None
-            }
-            _ => Some(room),
+    pub(crate) fn add(&mut self, room: Room<T>) -> Option<Room<T>> {
+        if room.number != self.directory.len() {
+            return Some(room);
         }
+        if room.number == 0 {
+            self.directory = room.directory;
+        }
+        // The capacity is there, so this does not allocate.
+        let _ = self.directory.try_push(room.segment);
+        None
     }
 
     /// Appends an element, if there is room; returns its index.
@@ -105,27 +115,27 @@ impl<T> Segments<T> {
         let index = self.length;
         let (segment, _) = position(index);
         // Room was just found, so this does not allocate.
-        self.segments.get_mut(segment)?.try_push(value).ok()?;
+        self.directory.get_mut(segment)?.try_push(value).ok()?;
         self.length = index.wrapping_add(1);
         Some(index)
     }
 
     pub(crate) fn get(&self, index: usize) -> Option<&T> {
         let (segment, offset) = position(index);
-        self.segments.get(segment)?.get(offset)
+        self.directory.get(segment)?.get(offset)
     }
 
     pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
         let (segment, offset) = position(index);
-        self.segments.get_mut(segment)?.get_mut(offset)
+        self.directory.get_mut(segment)?.get_mut(offset)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.segments.iter().flat_map(|segment| segment.iter())
+        self.directory.iter().flat_map(|segment| segment.iter())
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.segments.iter_mut().flat_map(|segment| segment.iter_mut())
+        self.directory.iter_mut().flat_map(|segment| segment.iter_mut())
     }
 }
 

@@ -15,9 +15,9 @@
 //! Invariant: a handle is given out once. A slot whose generations are used up is retired, so that no
 //! dead handle ever comes back to life.
 
-use sup_alloc::{OutOfMemory, Vec};
+use sup_alloc::OutOfMemory;
 
-use crate::segments::{Grow, Missing, Segments};
+use crate::segments::{Grow, Missing, Room, Segments};
 
 /// What a handle names. Distinct kinds never resolve in each other's tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,7 +217,7 @@ impl<T> Slots<T> {
 
 impl<T> Grow for Slots<T> {
     type Need = Missing;
-    type Room = (Missing, Vec<Slot<T>>);
+    type Room = Room<Slot<T>>;
 
     fn need(&self) -> Option<Missing> {
         if self.free.is_some() { None } else { self.slots.missing() }

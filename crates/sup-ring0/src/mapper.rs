@@ -67,6 +67,7 @@ impl<M: ImageMemory> MappedImage<M> {
     /// # Errors
     /// `VERR_BAD_EXE_FORMAT` with the rule that the file breaks, `VERR_SYMBOL_NOT_FOUND` with the
     /// import that the driver does not have, `VERR_NO_EXEC_MEMORY`, `VERR_NO_MEMORY`.
+    #[inline(never)]
     pub fn load(file: &[u8], exports: &[Export]) -> Result<Self, LoadError> {
         let elf = Elf::parse(file).map_err(|error| sentence(&error))?;
         let bytes = elf.image_size();
@@ -125,6 +126,7 @@ fn split(pages: Range<usize>, relro: &Range<usize>) -> impl Iterator<Item = (Ran
         .chain(once((end..pages.end, false)))
 }
 
+#[inline(never)]
 fn sentence(error: &ElfError) -> LoadError {
     LoadError::new(error.status(), format_args!("{error}"))
 }

@@ -63,6 +63,7 @@ impl<H: Host> Gip<H> {
     ///
     /// # Errors
     /// `VERR_TOO_MANY_CPUS`, `VERR_NO_MEMORY`.
+    #[inline(never)]
     pub(crate) fn new(host: &H) -> Result<Self, Status> {
         let cpus = host.cpus();
         if usize::from(cpus.table_size) > GIP_MAX_CPUS {

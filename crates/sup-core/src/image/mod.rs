@@ -66,6 +66,7 @@ impl From<sup_alloc::OutOfMemory> for LoadError {
 pub(crate) struct ContentHash([u8; 32]);
 
 impl ContentHash {
+    #[inline(never)]
     pub(crate) fn of(file: &[u8]) -> Self {
         Self(Sha256::digest(file).into())
     }

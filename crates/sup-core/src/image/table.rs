@@ -82,6 +82,7 @@ impl<H: Host> ImageTable<H> {
     }
 
     /// Decides how to load `name`; a new name is entered as busy.
+    #[inline(never)]
     fn plan(
         &mut self,
         session: &Session<H>,
@@ -132,6 +133,7 @@ fn add_use<H: Host>(
 
 impl<H: Host> Driver<H> {
     /// Loads a module image, or adds a reference to it if it is loaded already.
+    #[inline(never)]
     pub(crate) fn load_module(
         &self,
         session: &Session<H>,
@@ -151,23 +153,34 @@ impl<H: Host> Driver<H> {
                 }
                 Plan::Load(rest) => rest,
             };
-            let result = self.bring_up(name, hash, handler, file).and_then(|loaded| {
-                self.publish(session, &loaded).inspect_err(|_| self.take_down(&loaded))?;
-                Ok(loaded)
-            });
-            if result.is_err() {
-                self.images().lock().remove(&name);
-            }
+            let result = self.load_new(session, name, hash, handler, file);
             rest.set(false);
-            return result.map(|loaded| Loaded {
-                base: loaded.image.base(),
-                bytes: loaded.image.bytes(),
-                was_loaded: false,
-            });
+            return result;
         }
     }
 
+    /// Loads an image whose name was entered as busy; a failure takes the name out again.
+    #[inline(never)]
+    fn load_new(
+        &self,
+        session: &Session<H>,
+        name: ModuleName,
+        hash: ContentHash,
+        handler: &str,
+        file: &[u8],
+    ) -> Result<Loaded, LoadError> {
+        let result = self.bring_up(name, hash, handler, file).and_then(|loaded| {
+            self.publish(session, &loaded).inspect_err(|_| self.take_down(&loaded))?;
+            Ok(Loaded { base: loaded.image.base(), bytes: loaded.image.bytes(), was_loaded: false })
+        });
+        if result.is_err() {
+            self.images().lock().remove(&name);
+        }
+        result
+    }
+
     /// Maps an image and calls its `ModuleInit`. The name is busy meanwhile.
+    #[inline(never)]
     fn bring_up(
         &self,
         name: ModuleName,
@@ -191,6 +204,7 @@ impl<H: Host> Driver<H> {
     }
 
     /// Makes a loaded image visible, with one reference of `session`.
+    #[inline(never)]
     fn publish(&self, session: &Session<H>, loaded: &Arc<LoadedImage<H>>) -> Result<(), LoadError> {
         let mut table = self.images().lock();
         let entry = table.find(&loaded.name).ok_or(Status::VERR_INTERNAL_ERROR)?;

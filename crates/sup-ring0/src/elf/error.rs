@@ -4,6 +4,7 @@ use core::fmt;
 
 use arrayvec::ArrayString;
 use sup_abi::Status;
+use sup_alloc::OutOfMemory;
 
 use super::format::relocation_name;
 use super::layout::{MAX_IMAGE_SIZE, PAGE_SIZE};
@@ -65,76 +66,206 @@ impl fmt::Display for Table {
 #[expect(missing_docs, reason = "the text of each variant, below, says what its fields are")]
 pub enum ElfError {
     // The file header.
-    Truncated { size: usize },
+    Truncated {
+        size: usize,
+    },
     NotElf,
-    WrongClass { class: u8 },
-    WrongByteOrder { data: u8 },
-    WrongVersion { version: u32 },
-    WrongOsAbi { abi: u8 },
-    WrongMachine { machine: u16 },
-    WrongType { kind: u16 },
-    HeaderSize { what: &'static str, size: u16, expected: usize },
-    TooManyProgramHeaders { count: u16, limit: u16 },
-    ProgramHeadersOutside { offset: u64, count: u16, available: usize },
+    WrongClass {
+        class: u8,
+    },
+    WrongByteOrder {
+        data: u8,
+    },
+    WrongVersion {
+        version: u32,
+    },
+    WrongOsAbi {
+        abi: u8,
+    },
+    WrongMachine {
+        machine: u16,
+    },
+    WrongType {
+        kind: u16,
+    },
+    HeaderSize {
+        what: &'static str,
+        size: u16,
+        expected: usize,
+    },
+    TooManyProgramHeaders {
+        count: u16,
+        limit: u16,
+    },
+    ProgramHeadersOutside {
+        offset: u64,
+        count: u16,
+        available: usize,
+    },
     // The program headers.
     Interpreter,
     ThreadLocalStorage,
     ExecutableStack,
     NoSegment,
-    TooManySegments { limit: usize },
-    SegmentWraps { index: usize, address: u64, size: u64 },
-    SegmentFileSize { index: usize, file_size: u64, memory_size: u64 },
-    SegmentOutsideFile { index: usize, offset: u64, size: u64, available: usize },
-    SegmentAlignment { index: usize, address: u64, offset: u64, alignment: u64 },
-    SegmentWritableExecutable { index: usize },
-    SegmentOrder { index: usize, address: u64 },
-    SegmentSharesPage { index: usize, page: u64 },
-    ImageTooLarge { size: u64 },
-    RelroOutside { address: u64, size: u64 },
+    TooManySegments {
+        limit: usize,
+    },
+    /// The driver has no memory for the checks.
+    OutOfMemory,
+    SegmentWraps {
+        index: usize,
+        address: u64,
+        size: u64,
+    },
+    SegmentFileSize {
+        index: usize,
+        file_size: u64,
+        memory_size: u64,
+    },
+    SegmentOutsideFile {
+        index: usize,
+        offset: u64,
+        size: u64,
+        available: usize,
+    },
+    SegmentAlignment {
+        index: usize,
+        address: u64,
+        offset: u64,
+        alignment: u64,
+    },
+    SegmentWritableExecutable {
+        index: usize,
+    },
+    SegmentOrder {
+        index: usize,
+        address: u64,
+    },
+    SegmentSharesPage {
+        index: usize,
+        page: u64,
+    },
+    ImageTooLarge {
+        size: u64,
+    },
+    RelroOutside {
+        address: u64,
+        size: u64,
+    },
     // The dynamic section and its tables.
     NoDynamicSection,
-    DynamicSectionMisaligned { address: u64, size: u64 },
+    DynamicSectionMisaligned {
+        address: u64,
+        size: u64,
+    },
     DynamicSectionUnterminated,
-    NeedsLibrary { name: Name },
-    Constructors { tag: &'static str },
+    NeedsLibrary {
+        name: Name,
+    },
+    Constructors {
+        tag: &'static str,
+    },
     TextRelocations,
-    RelocationFormat { tag: &'static str },
-    TableOutside { table: Table, address: u64, size: u64 },
-    TableWithoutSize { table: Table },
-    TableSize { table: Table, size: usize, entry: usize },
-    EntrySize { table: Table, size: u64, expected: usize },
+    RelocationFormat {
+        tag: &'static str,
+    },
+    TableOutside {
+        table: Table,
+        address: u64,
+        size: u64,
+    },
+    TableWithoutSize {
+        table: Table,
+    },
+    TableSize {
+        table: Table,
+        size: usize,
+        entry: usize,
+    },
+    EntrySize {
+        table: Table,
+        size: u64,
+        expected: usize,
+    },
     StringTableUnterminated,
-    HashTableOutside { table: Table, address: u64 },
+    HashTableOutside {
+        table: Table,
+        address: u64,
+    },
     NoHashTable,
     // The symbols.
-    TooManySymbols { count: usize },
-    SymbolName { index: usize, offset: u32 },
-    SymbolOutside { name: Name, value: u64 },
-    SymbolSection { name: Name, section: u16 },
-    SymbolThreadLocal { name: Name },
-    SymbolIndirect { name: Name },
+    TooManySymbols {
+        count: usize,
+    },
+    SymbolName {
+        index: usize,
+        offset: u32,
+    },
+    SymbolOutside {
+        name: Name,
+        value: u64,
+    },
+    SymbolSection {
+        name: Name,
+        section: u16,
+    },
+    SymbolThreadLocal {
+        name: Name,
+    },
+    SymbolIndirect {
+        name: Name,
+    },
     // The relocations.
-    RelocationType { address: u64, kind: u32 },
-    RelocationOutside { address: u64 },
-    RelocationInCode { address: u64 },
-    RelocationInConstants { address: u64 },
-    RelocationSymbol { address: u64, symbol: u32, count: usize },
+    RelocationType {
+        address: u64,
+        kind: u32,
+    },
+    RelocationOutside {
+        address: u64,
+    },
+    RelocationInCode {
+        address: u64,
+    },
+    RelocationInConstants {
+        address: u64,
+    },
+    RelocationSymbol {
+        address: u64,
+        symbol: u32,
+        count: usize,
+    },
     // Loading.
-    BufferSize { size: usize, expected: usize },
-    BaseAddress { base: u64, size: usize },
-    MissingImport { name: Name },
+    BufferSize {
+        size: usize,
+        expected: usize,
+    },
+    BaseAddress {
+        base: u64,
+        size: usize,
+    },
+    MissingImport {
+        name: Name,
+    },
 }
 
 impl ElfError {
     /// The status of the failure: `VERR_SYMBOL_NOT_FOUND` for a missing import,
     /// `VERR_INVALID_PARAMETER` for a mistake of the caller of [`Elf::load`](super::Elf::load),
+    /// `VERR_NO_MEMORY` if there was none to check it with,
     /// and `VERR_BAD_EXE_FORMAT` for everything that is wrong with the image itself.
     pub fn status(&self) -> Status {
         match self {
             Self::MissingImport { .. } => Status::VERR_SYMBOL_NOT_FOUND,
             Self::BufferSize { .. } | Self::BaseAddress { .. } => Status::VERR_INVALID_PARAMETER,
+            Self::OutOfMemory => Status::VERR_NO_MEMORY,
             _ => Status::VERR_BAD_EXE_FORMAT,
         }
+    }
+}
+
+impl From<OutOfMemory> for ElfError {
+    fn from(_: OutOfMemory) -> Self {
+        Self::OutOfMemory
     }
 }
 
@@ -152,6 +283,7 @@ impl fmt::Display for ElfError {
             Self::Truncated { size } => {
                 write!(f, "the file has {size} bytes, too few for an ELF header")
             }
+            Self::OutOfMemory => f.write_str("no memory is left to check the image with"),
             Self::NotElf => f.write_str("the file is not an ELF image: it lacks the magic number"),
             Self::WrongClass { class } => {
                 write!(f, "the image is not a 64-bit one (ELF class {class})")

@@ -7,7 +7,7 @@
 
 use core::ops::Range;
 
-use arrayvec::ArrayVec;
+use sup_alloc::Vec;
 
 use super::error::ElfError;
 use super::format::{PF_W, PF_X, PT_LOAD, ProgramHeader};
@@ -56,7 +56,8 @@ pub(super) struct Load<'a> {
 /// The loadable segments of an image, in the order of their addresses.
 #[derive(Debug)]
 pub(super) struct Layout<'a> {
-    loads: ArrayVec<Load<'a>, MAX_SEGMENTS>,
+    /// On the heap, because the stack of ring 0 is short.
+    loads: Vec<Load<'a>>,
     /// The address of the image's first page.
     origin: u64,
     /// The whole pages from there to the end of the last segment.
@@ -65,7 +66,7 @@ pub(super) struct Layout<'a> {
 
 impl<'a> Layout<'a> {
     pub(super) fn parse(file: &'a [u8], headers: &[ProgramHeader]) -> Result<Self, ElfError> {
-        let mut loads: ArrayVec<Load<'a>, MAX_SEGMENTS> = ArrayVec::new();
+        let mut loads: Vec<Load<'a>> = Vec::new();
         for (index, header) in headers.iter().enumerate() {
             if header.kind.get() != PT_LOAD || header.memory_size.get() == 0 {
                 continue;
@@ -79,7 +80,10 @@ impl<'a> Layout<'a> {
                     return Err(ElfError::SegmentSharesPage { index, page: load.first_page() });
                 }
             }
-            loads.try_push(load).map_err(|_| ElfError::TooManySegments { limit: MAX_SEGMENTS })?;
+            if loads.len() == MAX_SEGMENTS {
+                return Err(ElfError::TooManySegments { limit: MAX_SEGMENTS });
+            }
+            loads.try_push(load)?;
         }
         let (Some(first), Some(last)) = (loads.first(), loads.last()) else {
             return Err(ElfError::NoSegment);
