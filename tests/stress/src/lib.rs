@@ -18,7 +18,7 @@ mod threads;
 mod watchdog;
 
 pub use history::{Record, is_linearizable};
-pub use model::{Call, State, Table, What};
+pub use model::{Call, GROWTH, State, Table, What};
 pub use raw::{Limit, Raw, Way};
 pub use threads::{Dice, Tid, catch_pokes, crowd};
 pub use watchdog::watched;

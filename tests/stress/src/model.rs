@@ -8,9 +8,8 @@ use std::collections::VecDeque;
 use sup_abi::Status;
 use sup_abi::request::SemaphoreKind;
 
-/// How many numbers become free together when none is left. Spec 3.1 says 2048 for the original, which
-/// therefore does not use a number again at once.
-const GROWTH: u32 = 1;
+/// How many numbers become free together when none is left (spec 3.1).
+pub const GROWTH: u32 = 2048;
 
 /// A call on a handle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

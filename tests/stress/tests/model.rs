@@ -10,7 +10,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use sup::{EventSemaphore, ManualResetEvent, Session, Status, Timeout, WaitError};
 use sup_abi::request::SemaphoreKind::{self, Event, EventMulti};
-use sup_stress::{Call, Limit, Raw, Record, State, Table, Way, What, crowd, is_linearizable};
+use sup_stress::{
+    Call, GROWTH, Limit, Raw, Record, State, Table, Way, What, crowd, is_linearizable,
+};
 
 /// What one thread does.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +55,20 @@ fn what() -> impl Strategy<Value = What> {
 
 /// Handles that are often open, and some that are not or cannot be.
 fn handle() -> impl Strategy<Value = u32> {
-    prop_oneof![40 => 1..5_u32, 8 => 5..9_u32, 1 => 512..515_u32, 1 => any::<u32>(), 1 => Just(0)]
+    prop_oneof![
+        40 => 1..5_u32,
+        8 => 5..9_u32,
+        8 => GROWTH - 2..GROWTH + 3,
+        1 => 512..515_u32,
+        1 => any::<u32>(),
+        1 => Just(0),
+    ]
+}
+
+/// How many handles are open at first: none, or so many that the others come to use numbers again and
+/// to need new ones.
+fn open_at_first() -> impl Strategy<Value = u32> {
+    prop_oneof![1 => Just(0), 1 => GROWTH - 6..=GROWTH]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -202,9 +217,17 @@ proptest! {
 
     /// Statuses, kinds, the order in which numbers are used again, and sessions that share nothing.
     #[test]
-    fn one_thread_gets_the_models_answers(steps in vec((0..2_usize, step()), 1..120)) {
+    fn one_thread_gets_the_models_answers(
+        counts in [open_at_first(), open_at_first()],
+        steps in vec((0..2_usize, step()), 1..120),
+    ) {
         let sessions = [Raw::open(), Raw::open()];
         let mut tables = [Table::default(), Table::default()];
+        for ((raw, table), count) in sessions.iter().zip(&mut tables).zip(counts) {
+            for _ in 0..count {
+                prop_assert_eq!(raw.create(Event), table.create(Event));
+            }
+        }
         for (session, step) in steps {
             let (raw, table) = (&sessions[session], &mut tables[session]);
             match step {
@@ -225,9 +248,16 @@ proptest! {
 
     /// The same for owners in Rust, which close what they drop.
     #[test]
-    fn library_gives_the_models_answers(uses in vec(usage(), 1..120)) {
+    fn library_gives_the_models_answers(
+        count in open_at_first(),
+        uses in vec(usage(), 1..120),
+    ) {
         let session = Session::open().unwrap();
         let mut table = Table::default();
+        let others: Vec<_> = (0..count).map(|_| session.event().unwrap()).collect();
+        for other in &others {
+            prop_assert_eq!(other.handle(), table.create(Event));
+        }
         let mut owned: Vec<Owned> = Vec::new();
         for usage in uses {
             let (index, what, limit) = match usage {

@@ -1,14 +1,17 @@
 //! [`SemaphoreTable`]: a session's semaphore handles.
 //!
-//! A handle is a number from 1 to 32 768. Free numbers are used again in the order in which they were
-//! freed, so that a handle that was just closed is not handed out at once. The state word of handle
-//! `h` is word `(h - 1) % 512` of the session's word page `(h - 1) / 512`: ring 3 finds it without a
-//! call, and pages are made as the table grows.
+//! A handle is a number from 1 to 32 768. Numbers become free 2048 at a time, when none is left, and
+//! are used in the order in which they became free. So a handle that was just closed is not handed out
+//! at once, and whoever still uses it finds no semaphore rather than somebody else's.
+//!
+//! The state word of handle `h` is word `(h - 1) % 512` of the session's word page `(h - 1) / 512`:
+//! ring 3 finds it without a call. A page, with its slots, is made when its first number is used.
 //!
 //! The table lives under a spin lock, so creating takes three steps: take a number, make the semaphore
 //! with no lock held, put it in place. A page of words is made the same way.
 //!
-//! Invariant: the free list runs through exactly the free slots; a slot in creation is in no list.
+//! Invariant: the free list runs through exactly the free slots; a slot in creation is in no list. The
+//! numbers of the last 2048 that have no slot yet became free before every one in the list.
 
 use sup_abi::HANDLES_MAX;
 use sup_abi::Status;
@@ -17,6 +20,11 @@ use sup_alloc::{Arc, OutOfMemory, Vec};
 
 use super::Semaphore;
 use crate::host::{Host, WORDS_PER_PAGE};
+
+/// How many numbers become free together.
+const GROWTH: usize = 2048;
+// So there are no new numbers left when the last of them has a slot.
+const _: () = assert!((HANDLES_MAX as usize).is_multiple_of(GROWTH));
 
 enum Slot<H: Host> {
     Free {
@@ -33,12 +41,22 @@ pub(crate) struct Block<H: Host> {
     slots: Vec<Slot<H>>,
 }
 
-impl<H: Host> Block<H> {
+/// A block to be added, and with the first one the directory of all: most sessions have no semaphore.
+pub(crate) struct Room<H: Host> {
+    block: Block<H>,
+    directory: Vec<Block<H>>,
+}
+
+impl<H: Host> Room<H> {
     /// Makes a block around a page of words.
     pub(crate) fn try_new(page: H::WordPage) -> Result<Self, OutOfMemory> {
-        Ok(Self { page, slots: Vec::try_with_capacity(WORDS_PER_PAGE)? })
+        let slots = Vec::try_with_capacity(WORDS_PER_PAGE)?;
+        let directory = Vec::try_with_capacity(HANDLES_MAX as usize / WORDS_PER_PAGE)?;
+        Ok(Self { block: Block { page, slots }, directory })
     }
+}
 
+impl<H: Host> Block<H> {
     /// Destroys its semaphores, which wakes who still waits on them.
     pub(crate) fn destroy(self) {
         for slot in self.slots {
@@ -83,9 +101,9 @@ pub const fn word_position(handle: u32) -> Option<(usize, usize)> {
 
 /// A session's semaphores. The session guards it with a spin lock.
 pub(crate) struct SemaphoreTable<H: Host> {
-    /// Has the capacity for all blocks from the start.
+    /// Has the capacity for all blocks once there is one.
     blocks: Vec<Block<H>>,
-    /// Number of slots in the blocks.
+    /// Number of slots in the blocks: the next number that was never used, less one.
     length: usize,
     oldest_free: Option<usize>,
     newest_free: Option<usize>,
@@ -94,9 +112,8 @@ pub(crate) struct SemaphoreTable<H: Host> {
 }
 
 impl<H: Host> SemaphoreTable<H> {
-    pub(crate) fn try_new() -> Result<Self, OutOfMemory> {
-        let blocks = Vec::try_with_capacity(HANDLES_MAX as usize / WORDS_PER_PAGE)?;
-        Ok(Self { blocks, length: 0, oldest_free: None, newest_free: None, count: 0 })
+    pub(crate) const fn new() -> Self {
+        Self { blocks: Vec::new(), length: 0, oldest_free: None, newest_free: None, count: 0 }
     }
 
     /// Number of open handles.
@@ -111,54 +128,61 @@ impl<H: Host> SemaphoreTable<H> {
 
     /// True if the next handle needs one more block.
     pub(crate) fn needs_block(&self) -> bool {
-        self.oldest_free.is_none()
-            && self.length == self.blocks.len().saturating_mul(WORDS_PER_PAGE)
-            && self.length < HANDLES_MAX as usize
+        self.is_next_new() && self.length == self.blocks.len().saturating_mul(WORDS_PER_PAGE)
     }
 
-    /// Adds a block, or returns it if another thread was quicker.
-    pub(crate) fn add_block(&mut self, block: Block<H>) -> Option<Block<H>> {
+    /// True if the number that is free for the longest time was never used.
+    fn is_next_new(&self) -> bool {
+        let has_new = !self.length.is_multiple_of(GROWTH);
+        has_new || (self.oldest_free.is_none() && self.length < HANDLES_MAX as usize)
+    }
+
+    /// Adds a block; returns what is not used of the room, for the caller to drop with no lock held.
+    pub(crate) fn add_block(&mut self, room: Room<H>) -> (Option<Block<H>>, Vec<Block<H>>) {
+        let Room { block, mut directory } = room;
         if !self.needs_block() {
-            return Some(block);
+            return (Some(block), directory);
         }
-        // The capacity is there from the start; a failure would drop the block and leave the need.
+        if self.blocks.capacity() == 0 {
+            core::mem::swap(&mut self.blocks, &mut directory);
+        }
+        // The capacity is there; a failure would drop the block and leave the need.
         let _ = self.blocks.try_push(block);
-        None
+        (None, directory)
     }
 
-    /// First step of creating: takes the number that was free for the longest time, or a new one.
+    /// First step of creating: takes the number that is free for the longest time.
     ///
     /// # Errors
     /// `VERR_NO_MORE_HANDLES`, and `VERR_TRY_AGAIN` if a block is needed.
     pub(crate) fn take_place(&mut self) -> Result<Place<H>, Status> {
-        let index = match self.oldest_free {
-            Some(index) => index,
-            None if self.length >= HANDLES_MAX as usize => {
-                return Err(Status::VERR_NO_MORE_HANDLES);
-            }
-            None => {
-                let block = self.blocks.get_mut(self.length / WORDS_PER_PAGE);
-                let slots = &mut block.ok_or(Status::VERR_TRY_AGAIN)?.slots;
-                slots.try_push(Slot::Free { next: None })?;
-                let index = self.length;
-                self.length = index.saturating_add(1);
-                self.append_free(index);
-                index
-            }
-        };
-        let block =
-            self.blocks.get_mut(index / WORDS_PER_PAGE).ok_or(Status::VERR_INTERNAL_ERROR)?;
+        let index = if self.is_next_new() { self.add_slot()? } else { self.take_oldest_free()? };
+        let block = self.blocks.get(index / WORDS_PER_PAGE).ok_or(Status::VERR_INTERNAL_ERROR)?;
         let page = block.page.clone();
-        let slot =
-            block.slots.get_mut(index % WORDS_PER_PAGE).ok_or(Status::VERR_INTERNAL_ERROR)?;
+        self.count = self.count.saturating_add(1);
+        Ok(Place { index, page })
+    }
+
+    /// Takes a number that was never used.
+    fn add_slot(&mut self) -> Result<usize, Status> {
+        let block = self.blocks.get_mut(self.length / WORDS_PER_PAGE);
+        // The block has the capacity for all its slots from the start.
+        block.ok_or(Status::VERR_TRY_AGAIN)?.slots.try_push(Slot::InCreation)?;
+        let index = self.length;
+        self.length = index.saturating_add(1);
+        Ok(index)
+    }
+
+    fn take_oldest_free(&mut self) -> Result<usize, Status> {
+        let index = self.oldest_free.ok_or(Status::VERR_NO_MORE_HANDLES)?;
+        let slot = self.slot_mut(index).ok_or(Status::VERR_INTERNAL_ERROR)?;
         if let Slot::Free { next } = core::mem::replace(slot, Slot::InCreation) {
             self.oldest_free = next;
             if next.is_none() {
                 self.newest_free = None;
             }
         }
-        self.count = self.count.saturating_add(1);
-        Ok(Place { index, page })
+        Ok(index)
     }
 
     /// Last step of creating: the handle names the semaphore from now on.
@@ -219,14 +243,8 @@ impl<H: Host> SemaphoreTable<H> {
 
     /// Puts a slot at the end of the free list.
     fn free(&mut self, index: usize) {
-        if let Some(slot) = self.slot_mut(index) {
-            *slot = Slot::Free { next: None };
-            self.append_free(index);
-            self.count = self.count.saturating_sub(1);
-        }
-    }
-
-    fn append_free(&mut self, index: usize) {
+        let Some(slot) = self.slot_mut(index) else { return };
+        *slot = Slot::Free { next: None };
         match self.newest_free.replace(index) {
             Some(newest) => {
                 if let Some(Slot::Free { next }) = self.slot_mut(newest) {
@@ -235,9 +253,14 @@ impl<H: Host> SemaphoreTable<H> {
             }
             None => self.oldest_free = Some(index),
         }
+        self.count = self.count.saturating_sub(1);
     }
 
     fn slot_mut(&mut self, index: usize) -> Option<&mut Slot<H>> {
         self.blocks.get_mut(index / WORDS_PER_PAGE)?.slots.get_mut(index % WORDS_PER_PAGE)
     }
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

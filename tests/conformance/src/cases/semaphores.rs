@@ -44,6 +44,8 @@ cases! { Semaphores {
         "The same number means different things in different sessions (spec 3.1).",
     handles_are_reused_first_in_first_out:
         "A closed handle's number comes back after all that were freed before it (spec 3.1).",
+    closed_number_is_not_used_at_once:
+        "Numbers become free 2048 at a time, and a closed one comes after those (spec 3.1).",
     cannot_open_more_than_32768_handles:
         "The 32769th handle is VERR_NO_MORE_HANDLES, and closing one makes room (spec 3.1).",
     resolution_is_the_same_for_both_kinds:
@@ -64,6 +66,8 @@ cases! { Semaphores {
 }}
 
 pub(super) const KINDS: [SemaphoreKind; 2] = [Event, EventMulti];
+/// How many numbers become free together, when none is left.
+const GROWTH: u32 = 2048;
 const OPERATIONS: [SemaphoreOperation; 7] =
     [WaitMillis, WaitDeadline, WaitNanos, Signal, Reset, Close, Wake];
 const OK: Status = Status::VINF_SUCCESS;
@@ -81,6 +85,14 @@ fn script(
     for (number, (operation, timeout, expected)) in steps.iter().enumerate() {
         let status = client.operate(kind, handle, *operation, *timeout)?;
         same!(status, *expected, "{kind:?}, step {number}, {operation:?} {timeout}");
+    }
+    Ok(())
+}
+
+/// Opens handles until `left` of the numbers that are free now remain.
+pub(super) fn leave_numbers(client: &Client, left: u32) -> Verdict {
+    for number in 1..=GROWTH - left {
+        same!(client.create(Event)?, number, "a session without handles");
     }
     Ok(())
 }
@@ -295,16 +307,24 @@ fn handles_belong_to_their_session(backend: &dyn Backend) -> Verdict {
 
 fn handles_are_reused_first_in_first_out(backend: &dyn Backend) -> Verdict {
     let client = Client::connect(backend)?;
-    let handles: Verdict<Vec<_>> = (0..8).map(|_| client.create(Event)).collect();
-    same!(handles?, (1..=8).collect::<Vec<_>>());
+    leave_numbers(&client, 0)?;
     for handle in [5, 2, 7] {
         same!(client.operate(Event, handle, Close, 0)?, Status::VINF_OBJECT_DESTROYED);
     }
-    let handles: Verdict<Vec<_>> = (0..3).map(|_| client.create(EventMulti)).collect();
-    same!(handles?, [5, 2, 7]);
+    let handles: Verdict<Vec<_>> = (0..4).map(|_| client.create(EventMulti)).collect();
+    same!(handles?, [5, 2, 7, GROWTH + 1]);
     // A number that was used again is new: not signalled, and of its new kind.
     same!(client.operate(EventMulti, 5, WaitNanos, 0)?, TIMEOUT);
     same!(client.operate(Event, 5, WaitNanos, 0)?, NO_HANDLE);
+    Ok(())
+}
+
+fn closed_number_is_not_used_at_once(backend: &dyn Backend) -> Verdict {
+    let client = Client::connect(backend)?;
+    for number in (1..=GROWTH).chain(1..=GROWTH) {
+        same!(client.create(Event)?, number);
+        same!(client.operate(Event, number, Close, 0)?, Status::VINF_OBJECT_DESTROYED);
+    }
     Ok(())
 }
 
@@ -408,6 +428,8 @@ fn library_and_ring_zero_see_one_state(backend: &dyn Backend) -> Verdict {
 
 fn cannot_use_stale_state_word(backend: &dyn Backend) -> Verdict {
     let client = Client::connect(backend)?;
+    // One number is left, so that the next semaphore has the same word.
+    leave_numbers(&client, 1)?;
     let handle = client.create(Event)?;
     let signal = |kind| {
         client.with_state_word(handle, |word| StateWord::new(word).signal(kind, Meant::any(kind)))
@@ -425,6 +447,7 @@ fn cannot_use_stale_state_word(backend: &dyn Backend) -> Verdict {
 fn spoiled_word_harms_its_own_semaphore_only(backend: &dyn Backend) -> Verdict {
     use std::sync::atomic::Ordering::SeqCst;
     let client = Client::connect(backend)?;
+    leave_numbers(&client, 2)?;
     for kind in KINDS {
         let (victim, neighbour) = (client.create(kind)?, client.create(kind)?);
         for value in [0, u64::MAX, 0x5555_5555_5555_5555, !0x5555_5555_5555_5555, 1, 2, 12] {
