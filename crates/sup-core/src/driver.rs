@@ -11,7 +11,7 @@ use sup_abi::{R0Ptr, SUPDRVOBJTYPE, SUPGLOBALINFOPAGE, Status};
 use sup_alloc::Arc;
 
 use crate::gip::Gip;
-use crate::host::{GipMemory, Host, random_u64};
+use crate::host::{GipMemory, Host, random_words};
 use crate::image::table::ImageTable;
 use crate::object::{Blocking, ObjectHandle, Registry};
 use crate::segments::lock_with_room;
@@ -43,7 +43,8 @@ impl<H: Host> Driver<H> {
     /// # Context
     /// May sleep.
     pub fn start(host: H) -> Result<Arc<Self>, Status> {
-        let [c0, c1, c2, c3, ..] = random_u64(&host)?.to_le_bytes();
+        let [cookie] = random_words(&host)?;
+        let [c0, c1, c2, c3, ..] = cookie.to_le_bytes();
         let gip = Arc::try_new(Gip::new(&host)?)?;
         Ok(Arc::try_new(Self {
             host,

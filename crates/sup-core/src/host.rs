@@ -10,11 +10,11 @@
 use core::fmt;
 
 use lock_api::RawMutex;
-use sup_abi::request::SessionId;
 use sup_abi::{
     GroupId, Nanoseconds, Pages, PhysAddr, ProcessId, R0Ptr, R3Ptr, SUPGIPCPU, SUPGIPMODE,
     SUPGLOBALINFOPAGE, Status, UserId,
 };
+use zerocopy::IntoBytes;
 
 use crate::gip::GipTicker;
 use crate::sync::AtomicU64;
@@ -395,14 +395,9 @@ pub struct ControlRegisters {
     pub efer: u64,
 }
 
-/// A name that is neither guessable nor zero, for sessions and cookies.
-pub(crate) fn random_u64(host: &impl Host) -> Result<u64, Status> {
-    let mut bytes = [0; 8];
-    host.fill_random(&mut bytes)?;
-    Ok(u64::from_le_bytes(bytes).max(1))
-}
-
-/// [`random_u64`] as the name of a session.
-pub(crate) fn random_session_id(host: &impl Host) -> Result<SessionId, Status> {
-    random_u64(host).map(SessionId)
+/// Words that are neither guessable nor zero, for the names of sessions and for cookies.
+pub(crate) fn random_words<const N: usize>(host: &impl Host) -> Result<[u64; N], Status> {
+    let mut words = [0_u64; N];
+    host.fill_random(words.as_mut_bytes())?;
+    Ok(words.map(|word| word.max(1)))
 }

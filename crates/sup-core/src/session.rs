@@ -15,7 +15,7 @@ use sup_abi::request::{Counts, SessionId};
 use sup_abi::{R0Ptr, Status};
 use sup_alloc::Arc;
 
-use crate::host::{Caller, Host, random_session_id, random_u64};
+use crate::host::{Caller, Host, random_words};
 use crate::image::table::{ImageList, references_in};
 use crate::memory::MemoryTable;
 use crate::object::{Released, SessionSlot};
@@ -109,10 +109,9 @@ impl<H: Host> Driver<H> {
     /// # Context
     /// May sleep.
     pub fn open_session(&self, client: H::Client) -> Result<Arc<Session<H>>, Status> {
-        let id = random_session_id(self.host())?;
-        let [_, _, _, _, c0, c1, c2, c3] = random_u64(self.host())?.to_le_bytes();
-        let seed = random_u64(self.host())?;
-        let semaphores = Lock::new(SemaphoreTable::try_new()?);
+        // All at once, because generators are slow to start.
+        let [id, seed, cookie] = random_words(self.host())?;
+        let [c0, c1, c2, c3, ..] = cookie.to_le_bytes();
         let objects =
             lock_with_room(self.objects())?.add_session().ok_or(Status::VERR_NO_MEMORY)?;
 
@@ -123,12 +122,12 @@ impl<H: Host> Driver<H> {
         };
         let handle = reserve().inspect_err(|_| give_back())?;
         let session = Arc::try_new(Session {
-            id,
+            id: SessionId(id),
             cookie: u32::from_le_bytes([c0, c1, c2, c3]),
             handle: SessionHandle(R0Ptr::new(handle.raw())),
             caller: self.host().caller(),
             objects,
-            semaphores,
+            semaphores: Lock::new(SemaphoreTable::new()),
             memory: Lock::new(MemoryTable::new(seed)),
             images: Lock::new(ImageList::new()),
             views: Lock::new(ViewTable::new()),

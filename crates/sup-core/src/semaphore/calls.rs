@@ -6,7 +6,7 @@
 use sup_abi::Status;
 use sup_abi::request::SemaphoreKind;
 
-use super::table::Block;
+use super::table::Room;
 use crate::host::{Host, Wait};
 use crate::{Driver, Session};
 
@@ -30,8 +30,8 @@ impl<H: Host> Driver<H> {
                 break locked.take_place()?;
             }
             drop(locked);
-            let block = Block::try_new(self.host().word_page()?)?;
-            let surplus = table.lock().add_block(block);
+            let room = Room::try_new(self.host().word_page()?)?;
+            let surplus = table.lock().add_block(room);
             drop(surplus);
         };
         match place.make(kind) {
