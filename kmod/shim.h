@@ -133,6 +133,11 @@ void supdrv_space_put(struct mm_struct *mm);
 /* Copy and return 0, or -EFAULT. Any address may be given. May sleep. */
 int supdrv_copy_in(void *to, u64 from, size_t bytes);
 int supdrv_copy_out(u64 to, const void *from, size_t bytes);
+/* The same for a few words: each word of user memory is read or written once, in ascending order.
+ * `to` and `from` in ring 0 are aligned to 8 and hold whole words; what lies behind `bytes` in the last
+ * one is set to zero, or not written. */
+int supdrv_copy_words_in(u64 *to, u64 from, u32 bytes);
+int supdrv_copy_words_out(u64 to, const u64 *from, u32 bytes);
 
 /* ---- time ---- */
 

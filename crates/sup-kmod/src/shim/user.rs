@@ -1,6 +1,7 @@
 //! The memory of ring 3, as claims: an address that a client named, checked by each copy.
 
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 
 use super::{Errno, raw};
 
@@ -39,8 +40,51 @@ impl UserAddress {
         })
     }
 
+    /// Copies `bytes` from there into the words that hold them, and zeroes the rest of the last one: the
+    /// quick way for a few words. They are initialised if it succeeds.
+    ///
+    /// # Errors
+    /// `EFAULT`, also if the words do not hold so many bytes.
+    ///
+    /// # Context
+    /// May sleep.
+    #[inline]
+    pub(crate) fn read_words(
+        self,
+        to: &mut [MaybeUninit<u64>],
+        bytes: usize,
+    ) -> Result<(), Errno> {
+        let count = checked_bytes(to.len(), bytes)?;
+        // SAFETY: the slice is writable words that hold `count` bytes; the shim checks the address.
+        Errno::check(unsafe {
+            raw::supdrv_copy_words_in(to.as_mut_ptr().cast::<u64>(), self.0, count)
+        })
+    }
+
+    /// Copies `bytes` out of the words that hold them.
+    ///
+    /// # Errors
+    /// `EFAULT`, also if the words do not hold so many bytes; a part may have been written.
+    ///
+    /// # Context
+    /// May sleep.
+    #[inline]
+    pub(crate) fn write_words(self, from: &[u64], bytes: usize) -> Result<(), Errno> {
+        let count = checked_bytes(from.len(), bytes)?;
+        // SAFETY: the slice is initialised words that hold `count` bytes; the shim checks the address.
+        Errno::check(unsafe { raw::supdrv_copy_words_out(self.0, from.as_ptr(), count) })
+    }
+
     /// The address so many bytes further on, which may wrap; the copy refuses it then.
     pub(crate) fn offset(self, bytes: usize) -> Self {
         Self(self.0.wrapping_add(bytes as u64))
+    }
+}
+
+/// `bytes`, if so many words hold them.
+fn checked_bytes(words: usize, bytes: usize) -> Result<u32, Errno> {
+    match u32::try_from(bytes) {
+        Ok(count) if bytes <= words.saturating_mul(size_of::<u64>()) => Ok(count),
+        _ => Err(Errno::EFAULT),
     }
 }
