@@ -2,8 +2,11 @@
 //!
 //! Each has a state word in a page that ring 3 shares with the driver. A signal and a wait that
 //! succeeds at once are one atomic operation on it, and so is finding out that a poll has to fail; only
-//! a wait that sleeps, and a signal that finds sleepers, is a request. The protocol, with its proof, is
+//! a wait that sleeps, and a signal that finds sleepers, is a request. Before it sleeps, a wait may
+//! watch the word for a moment ([`look`]). The protocol, with its proof, is
 //! [`sup_core::semaphore::word`].
+
+mod look;
 
 use std::fmt;
 use std::ptr::NonNull;
@@ -17,6 +20,7 @@ use sup_abi::request::{
 };
 use sup_core::semaphore::word::{Fast, Meant, NotThatSemaphore, StateWord};
 
+use self::look::{LOOK_MAX, Looks};
 use crate::Session;
 use crate::error::{Error, Result};
 
@@ -39,15 +43,30 @@ pub enum Timeout {
 }
 
 impl Timeout {
-    /// The request's operation and timeout.
-    fn request(self) -> (SemaphoreOperation, u64) {
+    /// True if there is time to watch for a signal, as far as that is known without a clock.
+    fn is_long(self) -> bool {
+        match self {
+            Self::Never => true,
+            Self::Millis(millis) => millis > 0,
+            Self::After(duration) => duration > 2 * LOOK_MAX,
+            Self::Deadline(nanos) => nanos == u64::MAX,
+            Self::Poll | Self::Until(_) => false,
+        }
+    }
+
+    /// The request's operation and timeout, after some of the time is `spent`.
+    fn request(self, spent: Duration) -> (SemaphoreOperation, u64) {
         use SemaphoreOperation::{WaitDeadline, WaitMillis, WaitNanos};
         let nanos = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let rest = |duration: Duration| (WaitNanos, nanos(duration.saturating_sub(spent)));
         match self {
             Self::Never => (WaitNanos, u64::MAX),
             Self::Poll => (WaitNanos, 0),
-            Self::Millis(millis) => (WaitMillis, millis.into()),
-            Self::After(duration) => (WaitNanos, nanos(duration)),
+            Self::Millis(millis) if spent.is_zero() || millis == u32::MAX => {
+                (WaitMillis, millis.into())
+            }
+            Self::Millis(millis) => rest(Duration::from_millis(millis.into())),
+            Self::After(duration) => rest(duration),
             Self::Until(then) => (WaitNanos, nanos(then.saturating_duration_since(Instant::now()))),
             Self::Deadline(nanos) => (WaitDeadline, nanos),
         }
@@ -97,6 +116,7 @@ struct Handle {
     handle: u32,
     /// Mapped for as long as `session` is open.
     word: NonNull<AtomicU64>,
+    looks: Looks,
 }
 
 impl Handle {
@@ -110,7 +130,9 @@ impl Handle {
         };
         let handle = session.connection().call::<SemaphoreCreate>(&input)?.value;
         match session.connection().word(handle) {
-            Ok(word) => Ok(Self { session: session.clone(), kind, handle, word }),
+            Ok(word) => {
+                Ok(Self { session: session.clone(), kind, handle, word, looks: Looks::default() })
+            }
             Err(error) => {
                 // Nobody would ever close it.
                 let _ = operate(session, kind, handle, SemaphoreOperation::Close, 0);
@@ -145,9 +167,19 @@ impl Handle {
         }
     }
 
+    /// Watches the word for a moment if that is worth while, and sleeps.
     #[cold]
     fn sleep(&self, timeout: Timeout) -> Result<(), WaitError> {
-        let (operation, timeout) = timeout.request();
+        let mut spent = Duration::ZERO;
+        if timeout.is_long() {
+            match self.watch() {
+                Ok(Fast::Done) => return Ok(()),
+                // Closed meanwhile: the driver says what that means.
+                Ok(Fast::EnterDriver) => {}
+                Err(elapsed) => spent = elapsed,
+            }
+        }
+        let (operation, timeout) = timeout.request(spent);
         match self.operate(operation, timeout) {
             Ok(_) => Ok(()),
             Err(error) => Err(match error.status() {
@@ -157,6 +189,22 @@ impl Handle {
                 _ => WaitError::Failed(error),
             }),
         }
+    }
+
+    /// Watches until the wait is over, or the semaphore is not there any more.
+    ///
+    /// # Errors
+    /// Nothing happened for so long.
+    fn watch(&self) -> Result<Fast, Duration> {
+        let word = self.word();
+        let begin = word.generation();
+        self.looks.watch(|| match word.try_take(self.kind, Meant::any(self.kind)) {
+            Ok(Fast::Done) => Some(Fast::Done),
+            // A signal that a reset followed at once.
+            Ok(Fast::EnterDriver) if word.has_passed(begin) => Some(Fast::Done),
+            Ok(Fast::EnterDriver) => None,
+            Err(NotThatSemaphore) => Some(Fast::EnterDriver),
+        })
     }
 
     #[cold]

@@ -96,7 +96,7 @@ impl<C: LockedCount, Q: WaitQueue> Gate<C, Q> {
         });
         let has_passed = || {
             let is_multi = self.kind == SemaphoreKind::EventMulti;
-            is_multi && generation.is_some_and(|generation| word.passed(generation))
+            is_multi && generation.is_some_and(|generation| word.has_passed(generation))
         };
         let ready = || self.poll(word).or_else(|| has_passed().then_some(Ok(())));
         let result = self.queue.wait(wait, ready).unwrap_or_else(|end| Err(end.into()));

@@ -75,7 +75,7 @@ pub enum Fast {
 
 /// The generation of a manual-reset event when a wait began.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Generation(u64);
+pub struct Generation(u64);
 
 /// Which semaphores an operation means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,8 +191,14 @@ impl<'a> StateWord<'a> {
         self.0.fetch_and(!WAITERS, Ordering::Relaxed);
     }
 
-    /// True if a manual-reset event was signalled since `generation`.
-    pub(crate) fn passed(self, generation: Generation) -> bool {
+    /// The generation that a wait would begin in now.
+    pub fn generation(self) -> Generation {
+        // Relaxed: it is compared to later ones of the same word only.
+        Generation(self.0.load(Ordering::Relaxed) & GENERATION)
+    }
+
+    /// True if a manual-reset event was signalled since `generation`. An event never is.
+    pub fn has_passed(self, generation: Generation) -> bool {
         // Acquire: see "Orderings".
         self.0.load(Ordering::Acquire) & GENERATION != generation.0
     }
@@ -264,9 +270,9 @@ mod tests {
         let before = word.announce_waiter();
         assert_eq!(word.signal(EventMulti, ANY_MULTI), Ok(Fast::EnterDriver));
         word.reset(ANY_MULTI).unwrap();
-        assert!(word.passed(before));
+        assert!(word.has_passed(before));
         let after = word.announce_waiter();
-        assert!(!word.passed(after));
+        assert!(!word.has_passed(after));
     }
 
     #[test]

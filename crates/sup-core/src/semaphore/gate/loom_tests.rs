@@ -179,7 +179,7 @@ fn loom_manual_reset_releases_the_sleepers_even_if_reset_follows() {
         // In the queue before the signal: as the driver sees it, after announcing.
         let generation = model.word().announce_waiter();
         let waiter = spawn(&model, move |model| {
-            let passed = || model.word().passed(generation).then_some(());
+            let passed = || model.word().has_passed(generation).then_some(());
             model.gate.queue.wait(FOR_EVER, passed)
         });
         model.signal();
