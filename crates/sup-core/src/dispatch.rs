@@ -452,6 +452,8 @@ impl<H: Host> Driver<H> {
                 Deadline::after_millis(now(), u32::try_from(input.timeout).unwrap_or(u32::MAX))
             }
             Ok(Operation::WaitDeadline) => Deadline::at_nanos(input.timeout),
+            // The most usual wait needs no clock.
+            Ok(Operation::WaitNanos) if input.timeout == u64::MAX => Deadline::Never,
             Ok(Operation::WaitNanos) => Deadline::after_nanos(now(), input.timeout),
             Err(_) => return Err(Status::VERR_INVALID_FUNCTION),
         };

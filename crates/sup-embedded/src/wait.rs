@@ -35,23 +35,24 @@ impl FutexQueue {
     }
 
     /// Sleeps while the word is `seen`.
-    fn sleep(&self, seen: u32, deadline: Deadline) -> Result<(), Errno> {
-        // Never is a time that never comes: the kernel restarts a wait without a timeout after a signal
-        // whose handler has SA_RESTART, and reports any other one as interrupted.
-        let nanos = match deadline {
-            Deadline::Never => u64::MAX,
-            Deadline::At(at) => at.get(),
+    fn sleep(&self, seen: u32, wait: Wait) -> Result<(), Errno> {
+        let nanos = match (wait.deadline, wait.interruption) {
+            (Deadline::At(at), _) => Some(at.get()),
+            // A time that never comes: the kernel restarts a wait without a timeout after a signal
+            // whose handler has SA_RESTART, and reports any other one as interrupted.
+            (Deadline::Never, Interruption::Allowed) => Some(u64::MAX),
+            (Deadline::Never, Interruption::Ignored) => None,
         };
-        let until = Timespec {
+        let until = nanos.map(|nanos| Timespec {
             tv_sec: (nanos / 1_000_000_000).try_into().unwrap_or(i64::MAX),
             tv_nsec: (nanos % 1_000_000_000).cast_signed(),
-        };
+        });
         // With a bit set, the timeout is absolute on the monotonic clock.
         futex::wait_bitset(
             &self.wakes,
             futex::Flags::PRIVATE,
             seen,
-            Some(&until),
+            until.as_ref(),
             std::num::NonZeroU32::MAX,
         )
     }
@@ -65,7 +66,7 @@ impl WaitQueue for FutexQueue {
             if let Some(value) = ready() {
                 return Ok(value);
             }
-            let end = match self.sleep(seen, wait.deadline) {
+            let end = match self.sleep(seen, wait) {
                 Err(Errno::TIMEDOUT) => WaitEnd::TimedOut,
                 Err(Errno::INTR) if wait.interruption == Interruption::Allowed => {
                     WaitEnd::Interrupted

@@ -12,19 +12,24 @@ use sup_core::host::{WORDS_PER_PAGE, WordPage};
 #[derive(Debug, Clone)]
 pub struct Words(Arc<Page>);
 
+/// In an allocation of its own: beside the counts of an `Arc`, its alignment would double the memory.
+#[derive(Debug)]
+struct Page(Box<Aligned>);
+
 /// Aligned like a page, as the kernel backend's are.
 #[derive(Debug)]
 #[repr(align(4096))]
-struct Page([AtomicU64; WORDS_PER_PAGE]);
+struct Aligned([AtomicU64; WORDS_PER_PAGE]);
 
 impl Words {
     pub(crate) fn zeroed() -> Self {
-        Self(Arc::new(Page([const { AtomicU64::new(0) }; WORDS_PER_PAGE])))
+        let words = [const { AtomicU64::new(0) }; WORDS_PER_PAGE];
+        Self(Arc::new(Page(Box::new(Aligned(words)))))
     }
 }
 
 impl WordPage for Words {
     fn words(&self) -> &[AtomicU64; WORDS_PER_PAGE] {
-        &self.0.0
+        &self.0.0.0
     }
 }
