@@ -1,9 +1,13 @@
-//! Two threads that wake each other in turn, each asleep while the other runs.
+//! Two threads that wake each other in turn, each waiting while the other runs.
 //!
-//! One event for each direction; a round trip is two signals and two waits that sleep. The same round
-//! trip is made of what the system has for it ([`peers`]), with the same threads in the same places:
-//! both on one processor, where each wake-up is a switch of threads, and on two, where it is a message
-//! to another processor.
+//! One event for each direction; a round trip is two signals and two waits. The same round trip is made
+//! of what the system has for it ([`peers`]), with the same threads in the same places: both on one
+//! processor, where each wake-up is a switch of threads, and on two, where it is a message to another
+//! processor.
+//!
+//! The peers sleep in every wait; the library's semaphores watch for a moment first, and hardly ever
+//! sleep here. What they cost where watching does not help is the ping-pong by requests: there every
+//! wait goes into the driver and sleeps, too.
 //!
 //! No side is inlined into the loop, as none would be into a program. It matters more than it looks: a
 //! switch of threads overwrites the processor's predictions of returns where the kernel is told to
@@ -21,6 +25,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sup::{EventSemaphore, Session, Timeout};
 
 use self::peers::{Condition, EventFd, Futex, PosixSemaphore};
+use super::raw::RawSession;
 use crate::figure::{Figure, Goal};
 use crate::measure::{Routine, compare};
 use crate::suites::open_session;
@@ -45,6 +50,22 @@ impl Event for EventSemaphore {
     }
 }
 
+/// An event that is signalled and waited for in the driver, without a look at its word before.
+struct ByRequest<'a> {
+    session: &'a RawSession,
+    handle: u32,
+}
+
+impl Event for ByRequest<'_> {
+    fn signal(&self) -> Result<()> {
+        self.session.signal(self.handle)
+    }
+
+    fn wait(&self) -> Result<()> {
+        self.session.wait(self.handle)
+    }
+}
+
 #[inline(never)]
 fn signal(event: &impl Event) -> Result<()> {
     event.signal()
@@ -63,14 +84,15 @@ struct Placement {
 }
 
 pub(super) fn figures() -> Result<Vec<Figure>> {
-    let session = open_session()?;
+    let (session, raw) = (open_session()?, RawSession::open()?);
     let mut figures = Vec::new();
     for placement in placements()? {
-        let figure = Comparison { session: &session, placement: &placement };
+        let figure = Comparison { session: &session, raw: &raw, placement: &placement };
         figures.push(figure.with("bare futexes", NEAR_FUTEX, || Ok(Futex::default()))?);
         figures.push(figure.with("eventfds", FASTER, EventFd::new)?);
         figures.push(figure.with("pthread conditions", FASTER, || Ok(Condition::default()))?);
         figures.push(figure.with("POSIX semaphores", FASTER, PosixSemaphore::new)?);
+        figures.push(figure.by_requests()?);
     }
     Ok(figures)
 }
@@ -78,6 +100,7 @@ pub(super) fn figures() -> Result<Vec<Figure>> {
 #[derive(Debug)]
 struct Comparison<'a> {
     session: &'a Session,
+    raw: &'a RawSession,
     placement: &'a Placement,
 }
 
@@ -88,14 +111,33 @@ impl Comparison<'_> {
         most: f64,
         make: impl Fn() -> Result<E>,
     ) -> Result<Figure> {
-        let Self { session, placement } = self;
-        let ours = [session.event()?, session.event()?];
+        let ours = [self.session.event()?, self.session.event()?];
         let theirs = [make()?, make()?];
-        let pair = compare(placement.round_trips(&ours), placement.round_trips(&theirs))?;
+        self.figure("ping-pong", &ours, name, &theirs, most)
+    }
+
+    /// Two waits that sleep.
+    fn by_requests(&self) -> Result<Figure> {
+        let event = || Ok(ByRequest { session: self.raw, handle: self.raw.create_event()? });
+        let ours: Result<_> = event().and_then(|ping| Ok([ping, event()?]));
+        let theirs = [Futex::default(), Futex::default()];
+        self.figure("ping-pong by requests", &ours?, "bare futexes", &theirs, NEAR_FUTEX)
+    }
+
+    fn figure<O: Event, T: Event>(
+        &self,
+        name: &str,
+        ours: &[O; 2],
+        compared_to: &str,
+        theirs: &[T; 2],
+        most: f64,
+    ) -> Result<Figure> {
+        let placement = self.placement;
+        let pair = compare(placement.round_trips(ours), placement.round_trips(theirs))?;
         Ok(Figure {
-            name: format!("ping-pong, {}", placement.name),
+            name: format!("{name}, {}", placement.name),
             unit: "us",
-            compared_to: name.into(),
+            compared_to: compared_to.into(),
             pair: pair.scaled(1e-3, 1e-3),
             goal: Some(Goal::Ratio(most)),
         })

@@ -47,13 +47,17 @@ impl RawSession {
 
     /// Signals an event with a request.
     pub(super) fn signal(&self, handle: u32) -> Result<()> {
-        let input = SemaphoreOpIn {
-            kind: SemaphoreKind::Event.into(),
-            handle,
-            operation: SemaphoreOperation::Signal.into(),
-            reserved: 0,
-            timeout: 0,
-        };
+        self.operate(handle, SemaphoreOperation::Signal, 0)
+    }
+
+    /// Waits for an event with a request, for ever.
+    pub(super) fn wait(&self, handle: u32) -> Result<()> {
+        self.operate(handle, SemaphoreOperation::WaitNanos, u64::MAX)
+    }
+
+    fn operate(&self, handle: u32, operation: SemaphoreOperation, timeout: u64) -> Result<()> {
+        let (kind, operation) = (SemaphoreKind::Event.into(), operation.into());
+        let input = SemaphoreOpIn { kind, handle, operation, reserved: 0, timeout };
         self.call::<SemaphoreOp>(&input).map(|_| ())
     }
 
