@@ -15,6 +15,7 @@
 //! Invariant: every type here is plain data without padding, so that no byte of it is ever
 //! uninitialised, and every one reads any bit pattern.
 
+pub mod ioctl;
 mod packets;
 mod semaphore;
 mod table;
