@@ -474,12 +474,29 @@ int supdrv_copy_out(u64 to, const void *from, size_t bytes)
 	return copy_to_user((void __user *)to, from, bytes) ? -EFAULT : 0;
 }
 
+int supdrv_copy_header_in(u64 *to, u64 from)
+{
+	const u64 __user *user = (const u64 __user *)from;
+
+	if (!user_read_access_begin(user, 3 * sizeof(u64)))
+		return -EFAULT;
+	unsafe_get_user(to[0], &user[0], fault);
+	unsafe_get_user(to[1], &user[1], fault);
+	unsafe_get_user(to[2], &user[2], fault);
+	user_read_access_end();
+	return 0;
+
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
 int supdrv_copy_words_in(u64 *to, u64 from, u32 bytes)
 {
 	const u64 __user *user = (const u64 __user *)from;
 	const u8 __user *tail;
-	u32 words = bytes / sizeof(u64);
-	u64 word = 0;
+	u32 words = bytes / sizeof(u64), rest = bytes % sizeof(u64);
+	u64 last = 0;
 	u32 i;
 
 	if (!user_read_access_begin(user, bytes))
@@ -487,15 +504,15 @@ int supdrv_copy_words_in(u64 *to, u64 from, u32 bytes)
 	for (i = 0; i < words; i++)
 		unsafe_get_user(to[i], &user[i], fault);
 	tail = (const u8 __user *)&user[words];
-	for (i = 0; i < bytes % sizeof(u64); i++) {
-		u8 byte;
-
-		unsafe_get_user(byte, &tail[i], fault);
-		word |= (u64)byte << (8 * i);
+	if (rest == sizeof(u32)) {
+		unsafe_get_user(*(u32 *)&last, (const u32 __user *)tail, fault);
+	} else {
+		for (i = 0; i < rest; i++)
+			unsafe_get_user(((u8 *)&last)[i], &tail[i], fault);
 	}
 	user_read_access_end();
-	if (bytes % sizeof(u64))
-		to[words] = word;
+	if (rest)
+		to[words] = last;
 	return 0;
 
 fault:
@@ -507,7 +524,7 @@ int supdrv_copy_words_out(u64 to, const u64 *from, u32 bytes)
 {
 	u64 __user *user = (u64 __user *)to;
 	u8 __user *tail;
-	u32 words = bytes / sizeof(u64);
+	u32 words = bytes / sizeof(u64), rest = bytes % sizeof(u64);
 	u32 i;
 
 	if (!user_write_access_begin(user, bytes))
@@ -515,8 +532,12 @@ int supdrv_copy_words_out(u64 to, const u64 *from, u32 bytes)
 	for (i = 0; i < words; i++)
 		unsafe_put_user(from[i], &user[i], fault);
 	tail = (u8 __user *)&user[words];
-	for (i = 0; i < bytes % sizeof(u64); i++)
-		unsafe_put_user((u8)(from[words] >> (8 * i)), &tail[i], fault);
+	if (rest == sizeof(u32)) {
+		unsafe_put_user(*(const u32 *)&from[words], (u32 __user *)tail, fault);
+	} else {
+		for (i = 0; i < rest; i++)
+			unsafe_put_user(((const u8 *)&from[words])[i], &tail[i], fault);
+	}
 	user_write_access_end();
 	return 0;
 

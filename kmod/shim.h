@@ -137,6 +137,8 @@ int supdrv_copy_out(u64 to, const void *from, size_t bytes);
  * `to` and `from` in ring 0 are aligned to 8 and hold whole words; what lies behind `bytes` in the last
  * one is set to zero, or not written. */
 int supdrv_copy_words_in(u64 *to, u64 from, u32 bytes);
+/* The same for three whole words, the header of a packet. */
+int supdrv_copy_header_in(u64 *to, u64 from);
 int supdrv_copy_words_out(u64 to, const u64 *from, u32 bytes);
 
 /* ---- time ---- */

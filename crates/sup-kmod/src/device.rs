@@ -155,12 +155,8 @@ const _: () = assert!(HEADER_BYTES.is_multiple_of(size_of::<u64>()));
 #[inline]
 fn request(session: &Arc<KernelSession>, number: u32, user: UserAddress) -> Result<(), i32> {
     let (function, buffer_bytes) = ioctl::parse(number).ok_or(ENOTTY)?;
-    let mut buffer = [const { MaybeUninit::<u64>::uninit() }; SMALL_PACKET_WORDS];
-    let (head, rest) = buffer.split_at_mut_checked(HEADER_WORDS).ok_or(EINVAL)?;
-    user.read_words(head, HEADER_BYTES).map_err(|_| EFAULT)?;
-    // SAFETY: the call above initialised these words.
-    let head: &[u64] = unsafe { core::slice::from_raw_parts(head.as_ptr().cast(), head.len()) };
-    let header = Header::read_from_bytes(head.as_bytes()).map_err(|_| EINVAL)?;
+    let head = user.read_header().map_err(|_| EFAULT)?;
+    let header: Header = zerocopy::transmute!(head);
     let bytes_in = header.bytes_in as usize;
     let bytes = bytes_in.max(header.bytes_out as usize);
     let input = bytes_in.checked_sub(HEADER_BYTES).ok_or(EINVAL)?;
@@ -173,6 +169,11 @@ fn request(session: &Arc<KernelSession>, number: u32, user: UserAddress) -> Resu
 
     let words = bytes.div_ceil(size_of::<u64>());
     let input_words = input.div_ceil(size_of::<u64>());
+    let mut buffer = [const { MaybeUninit::<u64>::uninit() }; SMALL_PACKET_WORDS];
+    let (start, rest) = buffer.split_at_mut_checked(HEADER_WORDS).ok_or(EINVAL)?;
+    for (place, word) in start.iter_mut().zip(head) {
+        place.write(word);
+    }
     if input != 0 {
         user.offset(HEADER_BYTES).read_words(rest, input).map_err(|_| EFAULT)?;
     }
@@ -210,8 +211,9 @@ fn large_request(
     carry_out(session, function, user, &mut packet, bytes)
 }
 
-/// Dispatches a packet of `bytes` bytes and copies the answer out.
-#[inline]
+/// Dispatches a packet of `bytes` bytes and copies the answer out. In line twice, because the short way
+/// of a small request is worth some kilobytes of code.
+#[inline(always)]
 fn carry_out(
     session: &Arc<KernelSession>,
     function: u32,

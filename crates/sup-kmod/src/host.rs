@@ -32,13 +32,19 @@ pub(crate) struct KernelHost(Arc<Parts>);
 struct Parts {
     timer: Lock<Mutex, Option<GipTimer>>,
     exports: [Export; EXPORT_COUNT],
+    /// The bits that decide the paging mode stay as they are from the kernel's start on.
+    registers: ControlRegisters,
 }
 
 impl KernelHost {
     /// # Errors
     /// `VERR_NO_MEMORY`.
     pub(crate) fn new() -> Result<Self, Status> {
-        let parts = Parts { timer: Lock::new(None), exports: exports::<Self>() };
+        let parts = Parts {
+            timer: Lock::new(None),
+            exports: exports::<Self>(),
+            registers: cpu::control_registers(),
+        };
         Ok(Self(Arc::try_new(parts)?))
     }
 }
@@ -184,7 +190,7 @@ impl Host for KernelHost {
     }
 
     fn control_registers(&self) -> ControlRegisters {
-        cpu::control_registers()
+        self.0.registers
     }
 
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {

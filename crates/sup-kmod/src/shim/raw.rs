@@ -95,6 +95,7 @@ unsafe extern "C" {
     pub(crate) fn supdrv_copy_in(to: *mut c_void, from: u64, bytes: usize) -> c_int;
     pub(crate) fn supdrv_copy_out(to: u64, from: *const c_void, bytes: usize) -> c_int;
     pub(crate) fn supdrv_copy_words_in(to: *mut u64, from: u64, bytes: u32) -> c_int;
+    pub(crate) fn supdrv_copy_header_in(to: *mut u64, from: u64) -> c_int;
     pub(crate) fn supdrv_copy_words_out(to: u64, from: *const u64, bytes: u32) -> c_int;
 
     pub(crate) fn supdrv_now() -> u64;

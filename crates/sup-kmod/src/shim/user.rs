@@ -40,6 +40,24 @@ impl UserAddress {
         })
     }
 
+    /// Copies the three words of a packet's header from there.
+    ///
+    /// # Errors
+    /// `EFAULT`.
+    ///
+    /// # Context
+    /// May sleep.
+    #[inline]
+    pub(crate) fn read_header(self) -> Result<[u64; 3], Errno> {
+        let mut words = [const { MaybeUninit::<u64>::uninit() }; 3];
+        // SAFETY: the array is three writable words; the shim checks the address.
+        Errno::check(unsafe {
+            raw::supdrv_copy_header_in(words.as_mut_ptr().cast::<u64>(), self.0)
+        })?;
+        // SAFETY: the call succeeded, so it wrote all three words.
+        Ok(words.map(|word| unsafe { word.assume_init() }))
+    }
+
     /// Copies `bytes` from there into the words that hold them, and zeroes the rest of the last one: the
     /// quick way for a few words. They are initialised if it succeeds.
     ///
