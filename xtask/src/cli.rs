@@ -4,6 +4,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
 use crate::steps::STEPS;
+use crate::vm::args::VmCommand;
 
 /// Build, test and measure supdrv.
 #[derive(Debug, Parser)]
@@ -17,6 +18,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Test(TestArgs),
     Bench(BenchArgs),
+    #[command(subcommand)]
+    Vm(VmCommand),
     /// Build the ring-0 modules of the tree, copy them to target/modules and print their paths
     Modules,
 }

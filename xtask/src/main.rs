@@ -1,6 +1,6 @@
 //! Build, test and measure supdrv: one entry for everything but `cargo run`.
 //!
-//! [`cli`] parses, [`mod@test`], [`mod@bench`] and [`modules`] act, [`report`] alone prints.
+//! [`cli`] parses, [`mod@test`], [`mod@bench`], [`mod@vm`] and [`modules`] act, [`report`] alone prints.
 //! Nothing here is linked with the crates it checks: a tree that does not compile can still be tested,
 //! and the report then says which step found it.
 #![forbid(unsafe_code)]
@@ -14,6 +14,7 @@ mod require;
 mod rules;
 mod steps;
 mod test;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Test(args) => test::run(&project, &args),
         Command::Bench(args) => bench::run(&project, &args),
+        Command::Vm(command) => vm::run(&project, &command),
         Command::Modules => modules::write(&project),
     }
 }

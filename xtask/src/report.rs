@@ -3,7 +3,7 @@
 //! A reader that went away (`cargo xtask test | head`) is no error, so failed writes are let go.
 
 use std::fmt::{self, Display};
-use std::io::Write;
+use std::io::{self, Write};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
@@ -11,6 +11,7 @@ use anstyle::{AnsiColor, Style};
 use crate::rules::Violation;
 use crate::steps::{STEPS, Verdict};
 use crate::test::{Ended, Tally};
+use crate::vm::suite::{Outcome, Row};
 
 const HEADING: Style = Style::new().bold();
 const RED: Style = AnsiColor::Red.on_default().bold();
@@ -60,6 +61,35 @@ pub(crate) fn table(steps: &[Ended]) {
         "{} passed, {} failed, {} skipped",
         tally.passed, tally.failed, tally.skipped
     ));
+}
+
+/// For the user beside the output: on standard error, where it mixes with nobody's results.
+pub(crate) fn note(text: fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// A program's output as it comes, which need not end a line.
+pub(crate) fn bytes(bytes: &[u8]) {
+    // Unfiltered: it may be no text.
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(bytes);
+    let _ = out.flush();
+}
+
+/// What a guest's run of the conformance suite showed: a line a driver, and what else went wrong.
+pub(crate) fn suite(outcome: &Outcome) {
+    line(format_args!("{HEADING}conformance on Linux {}{HEADING:#}", outcome.release));
+    for Row { backend, counts, elapsed } in &outcome.rows {
+        let (style, text) = match counts {
+            Ok(counts) => (GREEN, counts.to_string()),
+            Err(error) => (RED, format!("{error:#}")),
+        };
+        let seconds = Seconds(*elapsed);
+        line(format_args!("  {style}{:<9}{style:#} {seconds}  {text}", backend.name()));
+    }
+    for problem in &outcome.problems {
+        line(format_args!("{RED}problem{RED:#}: {problem}"));
+    }
 }
 
 /// How a step ended: `passed   12.3 s  the note`.

@@ -1,0 +1,46 @@
+//! The guest's first and only file system.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use super::cpio::{Archive, Mode};
+use super::job::{self, Job};
+use super::programs::{self, Program};
+use crate::project::Project;
+
+/// Users, because tests change theirs.
+const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\n\
+    user:x:1000:1000:user:/tmp:/bin/sh\n\
+    other:x:1001:1001:other:/tmp:/bin/sh\n\
+    nobody:x:65534:65534:nobody:/:/bin/false\n";
+const GROUP: &[u8] = b"root:x:0:\ntty:x:5:\nuser:x:1000:\nother:x:1001:\nnogroup:x:65534:\n";
+
+/// Puts it together: init, the programs, the driver, and what to do.
+pub(super) fn build(
+    project: &Project,
+    programs: &[Program],
+    module: Option<&Path>,
+    job: &Job,
+) -> Result<Vec<u8>> {
+    let mut archive = Archive::default();
+    for folder in ["bin", "etc", "lib", "root"] {
+        archive.directory(folder)?;
+    }
+    let init = read(&project.root.join("tests/guest/init"))?;
+    archive.file("init", Mode::Program, &init)?;
+    archive.file("etc/passwd", Mode::Data, PASSWD)?;
+    archive.file("etc/group", Mode::Data, GROUP)?;
+    archive.file(job::PATH, Mode::Data, job.script())?;
+    for Program { name, path } in programs {
+        archive.file(&format!("bin/{name}"), Mode::Program, &programs::read_static(path)?)?;
+    }
+    if let Some(module) = module {
+        archive.file("lib/supdrv.ko", Mode::Data, &read(module)?)?;
+    }
+    archive.finish()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}

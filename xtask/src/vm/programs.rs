@@ -1,0 +1,86 @@
+//! The programs that the guest gets: ours, linked statically, and busybox.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use xshell::cmd;
+
+use crate::project::Project;
+use crate::require;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// Our programs, by package and name. Another one needs no more than its line here.
+const PROGRAMS: [(&str, &str); 2] = [("sup-conformance", "sup-conformance"), ("supctl", "supctl")];
+
+/// What a program that needs the dynamic loader has in it, and a static one has not.
+const LOADER: &[u8] = b"/lib64/ld-linux-x86-64.so.2";
+
+/// A program and its name in the guest.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+}
+
+/// What must be on the machine, by program and Debian package.
+const REQUIRED: [(&str, &str); 4] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("busybox", "busybox-static"),
+    ("setpriv", "util-linux"),
+    ("cc", "gcc"),
+];
+
+/// Makes sure that all programs of other people are there.
+///
+/// # Errors
+/// One is missing, and this user cannot install it; with the command that does.
+pub(super) fn require(project: &Project) -> Result<()> {
+    REQUIRED.iter().try_for_each(|(program, package)| require::program(project, program, package))
+}
+
+/// Builds ours. They get a folder of their own, because their flags differ from everyone else's.
+pub(super) fn build(project: &Project) -> Result<Vec<Program>> {
+    let folder = project.target.join("vm/build");
+    let selection =
+        PROGRAMS.iter().flat_map(|(package, name)| ["--package", package, "--bin", name]);
+    // Names stay for backtraces; lines would make the guest's first file system three times as large.
+    let strip = "profile.release.strip='debuginfo'";
+    cmd!(project.sh, "cargo build --release {selection...} --target {TARGET} --target-dir {folder} --config {strip}")
+        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static")
+        .run()?;
+    let built = folder.join(TARGET).join("release");
+    let ours = PROGRAMS.map(|(_, name)| Program { name: name.to_owned(), path: built.join(name) });
+    Ok(ours.into())
+}
+
+/// Finds busybox where Debian puts it.
+pub(super) fn busybox(project: &Project) -> Result<Program> {
+    let path = cmd!(project.sh, "sh -c 'command -v busybox'").quiet().read()?;
+    Ok(Program { name: "busybox".to_owned(), path: PathBuf::from(path.trim()) })
+}
+
+/// Reads a program that runs without any library.
+pub(super) fn read_static(path: &Path) -> Result<Vec<u8>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let needs_loader = bytes.windows(LOADER.len()).any(|window| window == LOADER);
+    ensure!(
+        !needs_loader,
+        "{} is not linked statically, and the guest has no libraries: for busybox, install the \
+         package `busybox-static`",
+        path.display()
+    );
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cannot_take_a_program_that_needs_libraries() {
+        let this_test = std::env::current_exe().unwrap();
+        let error = read_static(&this_test).unwrap_err().to_string();
+        assert!(error.contains("not linked statically"), "{error}");
+    }
+}
