@@ -2,16 +2,24 @@
 //!
 //! `SUP_BACKEND` decides: `embedded` is the driver in this process, `kernel` the device
 //! [`DEVICE`], `daemon:PATH` a daemon's socket. Without it, the kernel's driver is used if its device
-//! can be opened and this library can speak to it, and the embedded one otherwise. The choice and its
+//! can be opened and speaks this library's protocol, and the embedded one otherwise. The choice and its
 //! reason are always there to be shown ([`Session::backend`](crate::Session::backend)).
+//!
+//! Neighbour: `backend/diagnosis.rs` finds out why a device cannot be opened. It looks around in the
+//! system, so it is asked only for an error, or when a reason is shown.
 
+mod diagnosis;
+
+use std::borrow::Cow;
 use std::env;
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::ErrorKind;
 
+use rustix::io::Errno;
 use sup_abi::Status;
 
+use self::diagnosis::{Diagnosis, Facts};
+use crate::connection::Connection;
+use crate::device::Device;
 use crate::error::{Error, Result};
 
 /// The kernel backend's device.
@@ -25,13 +33,40 @@ pub const VARIABLE: &str = "SUP_BACKEND";
 pub enum Kind {
     /// The driver in this process.
     Embedded,
+    /// The driver in the kernel, behind [`DEVICE`].
+    Kernel,
+}
+
+impl Kind {
+    /// Its name, as `SUP_BACKEND` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Kernel => "kernel",
+        }
+    }
 }
 
 /// The backend of a session, and why it is that one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
     kind: Kind,
-    reason: String,
+    reason: Reason,
+}
+
+/// Why a backend was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Reason {
+    /// `SUP_BACKEND` names it.
+    Variable,
+    /// The program names it.
+    Program,
+    /// Nobody names one, and the kernel's driver is there.
+    Present,
+    /// Nobody names one, and the device cannot be opened.
+    Closed(Errno),
+    /// Nobody names one, and what is behind the device cannot be spoken to.
+    Foreign(String),
 }
 
 impl Backend {
@@ -42,80 +77,110 @@ impl Backend {
 
     /// Its name, as `SUP_BACKEND` takes it.
     pub fn name(&self) -> &'static str {
-        match self.kind {
-            Kind::Embedded => "embedded",
-        }
+        self.kind.name()
     }
 
     /// Why it was chosen, as half a sentence.
-    pub fn reason(&self) -> &str {
-        &self.reason
-    }
-
-    /// Chooses by the environment and the device.
-    pub(crate) fn choose() -> Result<Self> {
-        match env::var(VARIABLE) {
-            Err(_) => Ok(Self::embedded(format!("{VARIABLE} is not set and {}", device_state()))),
-            Ok(choice) => Self::chosen(&choice),
-        }
-    }
-
-    fn chosen(choice: &str) -> Result<Self> {
-        match choice {
-            "embedded" => Ok(Self::embedded(format!("{VARIABLE}=embedded"))),
-            "kernel" => {
-                let (status, state) = match OpenOptions::new().read(true).write(true).open(DEVICE) {
-                    Ok(_) => (Status::VERR_NOT_SUPPORTED, NO_KERNEL_TRANSPORT.to_owned()),
-                    Err(error) => (open_status(&error), device_state()),
-                };
-                Err(Error::new("Session::open", status, format!("{VARIABLE}=kernel, but {state}")))
+    pub fn reason(&self) -> Cow<'_, str> {
+        match &self.reason {
+            Reason::Variable => format!("{VARIABLE}={}", self.name()).into(),
+            Reason::Program => "the program asks for it".into(),
+            Reason::Present => format!("{VARIABLE} is not set and {DEVICE} can be opened").into(),
+            Reason::Closed(errno) => {
+                let Diagnosis { state, .. } = Facts::gather(*errno).diagnose();
+                format!("{VARIABLE} is not set and {state}").into()
             }
-            _ if choice.starts_with("daemon:") => Err(Error::new(
-                "Session::open",
-                Status::VERR_NOT_SUPPORTED,
-                format!("{VARIABLE}={choice}: this library has no transport to a daemon"),
-            )),
-            _ => Err(Error::new(
-                "Session::open",
-                Status::VERR_INVALID_PARAMETER,
-                format!("{VARIABLE}={choice}: there is embedded, kernel and daemon:PATH"),
-            )),
+            Reason::Foreign(why) => format!("{VARIABLE} is not set and {why}").into(),
         }
-    }
-
-    fn embedded(reason: String) -> Self {
-        Self { kind: Kind::Embedded, reason }
     }
 }
 
 impl fmt::Display for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.name(), self.reason)
+        write!(f, "{} ({})", self.name(), self.reason())
     }
 }
 
-const NO_KERNEL_TRANSPORT: &str =
-    "this library has no transport to the kernel's driver; use SUP_BACKEND=embedded";
+/// A session, and where it is.
+type Opened = Result<(Connection, Backend)>;
 
-/// What an open of the device came to, as half a sentence.
-fn device_state() -> String {
-    match OpenOptions::new().read(true).write(true).open(DEVICE) {
-        Ok(_) => NO_KERNEL_TRANSPORT.to_owned(),
-        Err(error) => match error.kind() {
-            ErrorKind::NotFound => format!("there is no {DEVICE}"),
-            ErrorKind::PermissionDenied => format!("{DEVICE} may not be opened by this user"),
-            _ => format!("{DEVICE} cannot be opened: {error}"),
-        },
+/// Opens a session with the backend that the environment chooses, or else the device at `device`.
+pub(crate) fn open() -> Opened {
+    match env::var_os(VARIABLE) {
+        None => open_best(DEVICE),
+        Some(choice) => open_chosen(&choice.to_string_lossy()),
     }
+}
+
+/// Opens a session with that backend, whatever the environment says.
+pub(crate) fn open_in(kind: Kind) -> Opened {
+    let connection = match kind {
+        Kind::Embedded => Connection::embedded()?,
+        Kind::Kernel => open_kernel("a session in the kernel was asked for")?,
+    };
+    Ok((connection, Backend { kind, reason: Reason::Program }))
+}
+
+fn open_chosen(choice: &str) -> Opened {
+    let (connection, kind) = match choice {
+        "embedded" => (Connection::embedded()?, Kind::Embedded),
+        "kernel" => (open_kernel("SUP_BACKEND=kernel")?, Kind::Kernel),
+        _ if choice.starts_with("daemon:") => {
+            return Err(Error::new(
+                OPEN,
+                Status::VERR_NOT_SUPPORTED,
+                format!("{VARIABLE}={choice}: this library has no transport to a daemon"),
+            ));
+        }
+        _ => {
+            return Err(Error::new(
+                OPEN,
+                Status::VERR_INVALID_PARAMETER,
+                format!("{VARIABLE}={choice}: there is embedded, kernel and daemon:PATH"),
+            ));
+        }
+    };
+    Ok((connection, Backend { kind, reason: Reason::Variable }))
+}
+
+const OPEN: &str = "Session::open";
+
+fn open_kernel(wanted_by: &str) -> Result<Connection> {
+    let device = Device::open(DEVICE).map_err(|errno| {
+        let Diagnosis { state, remedy } = Facts::gather(errno).diagnose();
+        Error::new(OPEN, open_status(errno), format!("{wanted_by}, but {state}; {remedy}"))
+    })?;
+    Connection::kernel(device)
+}
+
+/// Opens a session with the device if it is our driver of our version, else in this process.
+fn open_best(device: &str) -> Opened {
+    let reason = match Device::open(device) {
+        Err(errno) => Reason::Closed(errno),
+        Ok(device) => match Connection::kernel(device) {
+            Ok(connection) => {
+                let backend = Backend { kind: Kind::Kernel, reason: Reason::Present };
+                return Ok((connection, backend));
+            }
+            Err(error) if is_foreign(error.status()) => Reason::Foreign(error.detail().to_owned()),
+            // Our driver, which just now has no memory, say: a caller who waits may have luck.
+            Err(error) => return Err(error),
+        },
+    };
+    Ok((Connection::embedded()?, Backend { kind: Kind::Embedded, reason }))
+}
+
+/// Whether a driver answered the first request like one that this library will never get on with.
+fn is_foreign(status: Status) -> bool {
+    status == Status::VERR_VM_DRIVER_VERSION_MISMATCH || status == Status::VERR_VM_DRIVER_LOAD_ERROR
 }
 
 /// The header's status of a device that cannot be opened.
-fn open_status(error: &std::io::Error) -> Status {
-    use rustix::io::Errno;
-    match error.raw_os_error().map(Errno::from_raw_os_error) {
-        Some(Errno::NXIO | Errno::NODEV) => Status::VERR_VM_DRIVER_LOAD_ERROR,
-        Some(Errno::PERM | Errno::ACCESS) => Status::VERR_VM_DRIVER_NOT_ACCESSIBLE,
-        Some(Errno::NOENT) => Status::VERR_VM_DRIVER_NOT_INSTALLED,
+fn open_status(errno: Errno) -> Status {
+    match errno {
+        Errno::NXIO | Errno::NODEV => Status::VERR_VM_DRIVER_LOAD_ERROR,
+        Errno::PERM | Errno::ACCESS => Status::VERR_VM_DRIVER_NOT_ACCESSIBLE,
+        Errno::NOENT => Status::VERR_VM_DRIVER_NOT_INSTALLED,
         _ => Status::VERR_VM_DRIVER_OPEN_ERROR,
     }
 }
@@ -127,27 +192,57 @@ mod tests {
     #[test]
     fn cannot_choose_what_is_not_there() {
         for (choice, status) in [
-            ("kernel", Status::VERR_VM_DRIVER_NOT_INSTALLED),
             ("daemon:/run/supd", Status::VERR_NOT_SUPPORTED),
             ("ring-1", Status::VERR_INVALID_PARAMETER),
             ("", Status::VERR_INVALID_PARAMETER),
         ] {
-            let error = Backend::chosen(choice).unwrap_err();
+            let error = open_chosen(choice).unwrap_err();
             assert_eq!(error.status(), status, "{error}");
+            assert!(error.detail().contains(VARIABLE), "{error}");
         }
+    }
+
+    #[test]
+    fn a_choice_is_kept_and_is_the_reason() {
+        let (_connection, backend) = open_chosen("embedded").unwrap();
+        assert_eq!(backend.kind(), Kind::Embedded);
+        assert_eq!(backend.to_string(), "embedded (SUP_BACKEND=embedded)");
+        let (_connection, backend) = open_in(Kind::Embedded).unwrap();
+        assert_eq!(backend.to_string(), "embedded (the program asks for it)");
+    }
+
+    #[test]
+    fn without_a_device_the_driver_is_in_the_process() {
+        let (_connection, backend) = open_best("/dev/supdrv-nobody").unwrap();
+        assert_eq!(backend.kind(), Kind::Embedded);
+        assert_eq!(backend.reason, Reason::Closed(Errno::NOENT));
+        let reason = backend.reason();
+        assert!(
+            reason.starts_with("SUP_BACKEND is not set and there is no /dev/supdrv"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn another_device_is_not_taken_for_the_driver() {
+        let (_connection, backend) = open_best("/dev/null").unwrap();
+        assert_eq!(backend.kind(), Kind::Embedded);
+        let reason = backend.reason();
+        assert!(reason.contains("is not supdrv"), "{reason}");
     }
 
     #[test]
     fn open_errors_have_the_headers_statuses() {
         for (errno, status) in [
-            (6, Status::VERR_VM_DRIVER_LOAD_ERROR),
-            (19, Status::VERR_VM_DRIVER_LOAD_ERROR),
-            (1, Status::VERR_VM_DRIVER_NOT_ACCESSIBLE),
-            (13, Status::VERR_VM_DRIVER_NOT_ACCESSIBLE),
-            (2, Status::VERR_VM_DRIVER_NOT_INSTALLED),
-            (5, Status::VERR_VM_DRIVER_OPEN_ERROR),
+            (Errno::NXIO, Status::VERR_VM_DRIVER_LOAD_ERROR),
+            (Errno::NODEV, Status::VERR_VM_DRIVER_LOAD_ERROR),
+            (Errno::PERM, Status::VERR_VM_DRIVER_NOT_ACCESSIBLE),
+            (Errno::ACCESS, Status::VERR_VM_DRIVER_NOT_ACCESSIBLE),
+            (Errno::NOENT, Status::VERR_VM_DRIVER_NOT_INSTALLED),
+            (Errno::IO, Status::VERR_VM_DRIVER_OPEN_ERROR),
+            (Errno::NOMEM, Status::VERR_VM_DRIVER_OPEN_ERROR),
         ] {
-            assert_eq!(open_status(&std::io::Error::from_raw_os_error(errno)), status);
+            assert_eq!(open_status(errno), status, "{errno:?}");
         }
     }
 }

@@ -16,12 +16,15 @@ use sup_core::semaphore::word_position;
 use sup_embedded::Client;
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::backend::DEVICE;
+use crate::device::Device;
 use crate::error::{Error, Result};
 
 /// The way to the driver.
 #[derive(Debug)]
 enum Transport {
     Embedded(Client),
+    Kernel(Device),
 }
 
 /// An open session, with the cookies that every request carries.
@@ -51,8 +54,31 @@ impl Connection {
     pub(crate) fn embedded() -> Result<Self> {
         let client = Client::open()
             .map_err(|status| Error::new("Session::open", status, "the driver did not start"))?;
+        Self::over(Transport::Embedded(client))
+    }
+
+    /// Agrees on the protocol with what is behind an open device.
+    ///
+    /// # Errors
+    /// `VERR_VM_DRIVER_VERSION_MISMATCH` with both versions, `VERR_VM_DRIVER_LOAD_ERROR` if that is not
+    /// our driver; the transport's.
+    pub(crate) fn kernel(device: Device) -> Result<Self> {
+        Self::over(Transport::Kernel(device)).map_err(|error| match error.status() {
+            Status::VERR_GENERAL_FAILURE => Error::new(
+                error.call(),
+                Status::VERR_VM_DRIVER_LOAD_ERROR,
+                format!(
+                    "what is behind {DEVICE} is not supdrv; remove the node and load the module \
+                     again"
+                ),
+            ),
+            _ => error,
+        })
+    }
+
+    fn over(transport: Transport) -> Result<Self> {
         let mut connection = Self {
-            transport: Transport::Embedded(client),
+            transport,
             cookie: INITIAL_COOKIE,
             session_cookie: 0,
             word_pages: [const { AtomicU64::new(0) }; _],
@@ -77,13 +103,9 @@ impl Connection {
                 if is_compatible(PROTOCOL_VERSION, output.session_version) {
                     return Ok(output);
                 }
-                Err(mismatch(format!("the driver speaks {:#010x}", output.session_version)))
+                Err(mismatch(both_versions(output.session_version)))
             }
-            Some(output) => Err(mismatch(format!(
-                "the driver speaks version {:#010x}, this library {PROTOCOL_VERSION:#010x}; \
-                 update the older of the two",
-                output.driver_version
-            ))),
+            Some(output) => Err(mismatch(both_versions(output.driver_version))),
             None => Err(mismatch(format!("the driver answered {}", reply.status))),
         }
     }
@@ -140,11 +162,12 @@ impl Connection {
         };
         packet[..HEADER_BYTES].copy_from_slice(header.as_bytes());
         match &self.transport {
-            Transport::Embedded(client) => client.request(R::FUNCTION.into(), packet),
+            Transport::Embedded(client) => {
+                client.request(R::FUNCTION.into(), packet).map_err(|error| error.0)
+            }
+            Transport::Kernel(device) => device.request(R::FUNCTION.into(), packet),
         }
-        .map_err(|error| {
-            Error::new(name::<R>(), error.0, "the driver found the packet malformed")
-        })?;
+        .map_err(transport_error::<R>)?;
         let header = Header::read_from_bytes(&packet[..HEADER_BYTES])
             .map_err(|_| Error::new(name::<R>(), Status::VERR_INTERNAL_ERROR, ""))?;
         Ok((Status::new(header.rc), header.bytes_out as usize))
@@ -168,6 +191,24 @@ impl Connection {
         let word = (address as usize as *mut AtomicU64).wrapping_add(index);
         NonNull::new(word).ok_or_else(missing)
     }
+}
+
+/// The error of a packet that did not come to be carried out.
+#[cold]
+fn transport_error<R: Request>(status: Status) -> Error {
+    let detail = match status {
+        Status::VERR_INVALID_PARAMETER => "the driver found the packet malformed",
+        Status::VERR_GENERAL_FAILURE => "the driver does not know this request",
+        _ => "",
+    };
+    Error::new(name::<R>(), status, detail)
+}
+
+fn both_versions(driver: u32) -> String {
+    format!(
+        "the driver speaks version {driver:#010x}, this library {PROTOCOL_VERSION:#010x}; update \
+         the older of the two"
+    )
 }
 
 /// The name of a request in the table.

@@ -27,12 +27,13 @@
 //!
 //! Failures are [`Error`]s: the driver's status, unchanged, with the call and what it was about.
 //!
-//! This is one of the crates that contain `unsafe`: it turns addresses that the driver mapped for this
-//! process into views. Invariant: an owner's mapping lives as long as the owner, and memory that the
+//! This is one of the crates that contain `unsafe`: it sends packets to the kernel's driver, and turns
+//! addresses that a driver mapped for this process into views. Invariant: an owner's mapping lives as long as the owner, and memory that the
 //! other ring can write is only ever seen through atomics.
 
 pub mod backend;
 mod connection;
+mod device;
 mod error;
 mod gip;
 mod memory;

@@ -5,12 +5,19 @@ use std::sync::Arc;
 use sup_abi::request::{Empty, GetPagingMode, Statistics, StatisticsOut, VtCaps};
 use sup_abi::{SUPPAGINGMODE, Status};
 
-use crate::backend::{Backend, Kind};
+use crate::backend::{self, Backend, Kind};
 use crate::connection::Connection;
 use crate::error::{Error, Result};
 
 /// An open session. Clones are the same session; it is closed when the last clone, and the last thing
 /// that it gave out, is dropped.
+///
+/// # Other processes
+/// A session in the kernel is an open file. A child that the process forks has the same session, and
+/// what the child frees or closes is gone for its parent too; but memory blocks and the page of the
+/// clock are not mapped for the child, which must not touch them. A driver in the process does not
+/// survive a fork: there a child can only start another program. Programs that a process starts inherit
+/// nothing of either.
 ///
 /// ```
 /// let session = sup::Session::open()?;
@@ -30,11 +37,19 @@ impl Session {
     /// `VERR_VM_DRIVER_*` if the chosen backend cannot be opened or speaks another version,
     /// `VERR_INVALID_PARAMETER` if `SUP_BACKEND` says nothing known, `VERR_NO_MEMORY`.
     pub fn open() -> Result<Self> {
-        let backend = Backend::choose()?;
-        let connection = match backend.kind() {
-            Kind::Embedded => Connection::embedded()?,
-        };
-        Ok(Self { connection: Arc::new(connection), backend: Arc::new(backend) })
+        backend::open().map(Self::new)
+    }
+
+    /// Opens a session with that backend, whatever the environment says.
+    ///
+    /// # Errors
+    /// `VERR_VM_DRIVER_*` if the backend cannot be opened or speaks another version, `VERR_NO_MEMORY`.
+    pub fn open_in(kind: Kind) -> Result<Self> {
+        backend::open_in(kind).map(Self::new)
+    }
+
+    fn new((connection, backend): (Connection, Backend)) -> Self {
+        Self { connection: Arc::new(connection), backend: Arc::new(backend) }
     }
 
     /// Which backend the session has, and why.

@@ -28,6 +28,7 @@ pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
         Kind::Embedded => {
             "freed: in the embedded backend a module ends with its process at the latest"
         }
+        Kind::Kernel => "freed: in the kernel a module ends with its last session at the latest",
     })
 }
 

@@ -104,6 +104,9 @@ fn remedy(status: Status) -> &'static str {
         Status::VERR_VM_DRIVER_NOT_ACCESSIBLE => {
             "get the right to open /dev/supdrv, or use SUP_BACKEND=embedded"
         }
+        Status::VERR_PERMISSION_DENIED => {
+            "code goes into the kernel as root only: use sudo, or SUP_BACKEND=embedded"
+        }
         Status::VERR_VM_DRIVER_VERSION_MISMATCH => "update the driver and supctl to one version",
         Status::VERR_INVALID_PARAMETER | Status::VERR_NOT_SUPPORTED => {
             "if SUP_BACKEND is set, unset it; else report the output of `supctl doctor -v`"

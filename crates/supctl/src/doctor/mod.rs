@@ -89,7 +89,7 @@ fn examine() -> Report {
     let (backend, reason) = match &opened {
         Ok((sessions, _)) => {
             let backend = sessions.main.backend();
-            (Some(backend.name()), backend.reason().to_owned())
+            (Some(backend.name()), backend.reason().into_owned())
         }
         Err(trouble) => (None, trouble.detail.clone()),
     };

@@ -15,5 +15,7 @@ pub(super) fn ring0<const BYTES: usize>(session: &Session, address: R0Ptr) -> Op
             memory.read_exact_at(&mut bytes, address.get()).ok()?;
             Some(bytes)
         }
+        // Ring 0 shows its memory to nobody.
+        Kind::Kernel => None,
     }
 }

@@ -14,6 +14,7 @@ pub(super) fn paging_mode(session: &Session) -> Outcome {
     let figure = ns_per_round(900, || Ok(session.paging_mode().map(drop)?))?;
     let source = match session.backend().kind() {
         Kind::Embedded => "the embedded backend stands in for the control registers",
+        Kind::Kernel => "as the control registers have it",
     };
     Ok(Finding { figure, detail: format!("{mode:?}; {source}") })
 }
