@@ -19,7 +19,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
 use sup_abi::Status;
-use sup_abi::request::{HEADER_BYTES, Header, MAX_PACKET_BYTES, PROTOCOL_VERSION};
+use sup_abi::request::{HEADER_BYTES, Header, MAX_PACKET_BYTES, PROTOCOL_VERSION, ioctl};
 use sup_alloc::{Arc, Vec};
 use sup_core::host::LogLevel;
 use sup_core::{Driver, Session};
@@ -40,7 +40,7 @@ type KernelSession = Session<KernelHost>;
 const SMALL_PACKET_WORDS: usize = 40;
 
 /// Lets `work` use the driver without counting it; `None` while there is none.
-#[inline]
+#[inline(always)]
 fn with_driver<T>(work: impl FnOnce(&Arc<Driver<KernelHost>>) -> T) -> Option<T> {
     // Acquire: pairs with the release in `supdrv_start`.
     let raw = NonNull::new(DRIVER.load(Ordering::Acquire))?;
@@ -234,20 +234,4 @@ fn carry_out(
         return user.write(output).map_err(|_| EFAULT);
     }
     user.write_words(packet, bytes_out).map_err(|_| EFAULT)
-}
-
-mod ioctl {
-    use sup_abi::Status;
-    pub(crate) fn parse(number: u32) -> Option<(u32, usize)> {
-        (number >> 30 == 3 && (number >> 8) & 0xff == 0x53)
-            .then_some((number & 0xff, ((number >> 16) & 0x3fff) as usize))
-    }
-    pub(crate) fn errno_of(status: Status) -> i32 {
-        match status {
-            Status::VERR_INVALID_PARAMETER => 22,
-            Status::VERR_NO_MEMORY => 12,
-            Status::VERR_GENERAL_FAILURE => 25,
-            _ => 1,
-        }
-    }
 }
