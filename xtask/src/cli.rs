@@ -3,6 +3,7 @@
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
+use crate::kmod::KmodArgs;
 use crate::steps::STEPS;
 use crate::vm::args::VmCommand;
 
@@ -22,6 +23,7 @@ pub(crate) enum Command {
     Vm(VmCommand),
     /// Build the ring-0 modules of the tree, copy them to target/modules and print their paths
     Modules,
+    Kmod(KmodArgs),
 }
 
 /// Check the tree: format, house rules, lints, tests, documentation and the doctor's run

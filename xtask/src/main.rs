@@ -7,6 +7,8 @@
 
 mod bench;
 mod cli;
+mod kernel;
+mod kmod;
 mod modules;
 mod project;
 mod report;
@@ -39,5 +41,6 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(args) => bench::run(&project, &args),
         Command::Vm(command) => vm::run(&project, &command),
         Command::Modules => modules::write(&project),
+        Command::Kmod(args) => kmod::run(&project, &args),
     }
 }

@@ -26,6 +26,11 @@ pub(crate) fn error(error: &anyhow::Error) {
     let _ = writeln!(anstream::stderr().lock(), "{RED}error{RED:#}: {error:#}");
 }
 
+/// What takes a while now. On the other stream, because programs read what a command prints.
+pub(crate) fn progress(text: fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stderr().lock(), "{HEADING}...{HEADING:#} {text}");
+}
+
 pub(crate) fn violation(violation: &Violation) {
     line(format_args!("{violation}"));
 }

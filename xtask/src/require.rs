@@ -16,16 +16,36 @@ pub(crate) fn program(project: &Project, program: &str, package: &str) -> Result
     if is_on_path(program) {
         return Ok(());
     }
+    install(project, &format!("`{program}`"), &[package])
+}
+
+/// The same for a file that no program is, such as a library's header.
+pub(crate) fn file(project: &Project, path: &str, package: &str) -> Result<()> {
+    if Path::new(path).exists() {
+        return Ok(());
+    }
+    install(project, path, &[package])
+}
+
+/// Installs packages because `what` is missing.
+///
+/// # Errors
+/// This user cannot, or it failed.
+pub(crate) fn install(project: &Project, what: &str, packages: &[&str]) -> Result<()> {
     if !rustix::process::geteuid().is_root() || !is_on_path("apt-get") {
-        bail!("`{program}` is missing: install it, on Debian with `apt-get install {package}`");
+        let packages = packages.join(" ");
+        bail!("{what} is missing: install it, on Debian with `apt-get install {packages}`");
     }
     let sh = &project.sh;
     cmd!(sh, "apt-get update").ignore_stdout().run()?;
-    cmd!(sh, "apt-get install -y {package}").env("DEBIAN_FRONTEND", "noninteractive").run()?;
+    cmd!(sh, "apt-get install -y {packages...}")
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .ignore_stdout()
+        .run()?;
     Ok(())
 }
 
-fn is_on_path(program: &str) -> bool {
+pub(crate) fn is_on_path(program: &str) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path).any(|folder| is_executable(&folder.join(program)))
 }

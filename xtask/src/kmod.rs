@@ -1,0 +1,73 @@
+//! `cargo xtask kmod`: supdrv.ko, for one kernel.
+//!
+//! [`toolchain`] finds a compiler for ring 0, [`object`] makes one object of all our Rust, [`kbuild`]
+//! has the kernel's own build system link it with the C shim. The object is the same for every kernel
+//! but one with KASAN.
+
+mod kbuild;
+mod object;
+mod toolchain;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Args;
+
+use self::object::Variant;
+use self::toolchain::Toolchain;
+use crate::kernel::Kernel;
+use crate::project::Project;
+use crate::{report, require};
+
+/// Build supdrv.ko and print its path
+///
+/// Everything that is missing and has a package is installed if this user may do that, and named if
+/// not. Kernels are unpacked into a cache (SUP_CACHE, else supdrv in the user's cache folder) and not
+/// installed; to have a newer one of a series, remove its folder there.
+///
+/// The path of the finished module is the only line on the standard output.
+#[derive(Debug, Args)]
+pub(crate) struct KmodArgs {
+    /// The kernel: 6.1, 6.12, 7.2 or another series of Debian's; `debug`, a kernel with KASAN and
+    /// lockdep that is built once; or the path of a header folder. Without it, the one that runs
+    #[arg(long, value_name = "KERNEL")]
+    pub(crate) kernel: Option<String>,
+}
+
+pub(crate) fn run(project: &Project, args: &KmodArgs) -> Result<ExitCode> {
+    let kernel = match &args.kernel {
+        Some(name) => Kernel::find(project, name)?,
+        None => Kernel::running(project)?,
+    };
+    let module = build(project, &kernel)?;
+    report::line(format_args!("{}", module.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a module's build needs, by program and Debian package. The headers of newer kernels carry type
+/// information, which pahole adds to a module.
+const REQUIRED: [(&str, &str); 3] = [("make", "make"), ("gcc", "gcc"), ("pahole", "dwarves")];
+
+/// Makes sure that a module can be built.
+///
+/// # Errors
+/// Something is missing, and this user cannot install it; with the command that does.
+pub(crate) fn require(project: &Project) -> Result<()> {
+    for (program, package) in REQUIRED {
+        require::program(project, program, package)?;
+    }
+    Toolchain::find(project).map(drop)
+}
+
+/// Builds the module for a kernel: the finished supdrv.ko.
+///
+/// # Errors
+/// The build failed, or something in it warned.
+pub(crate) fn build(project: &Project, kernel: &Kernel) -> Result<PathBuf> {
+    require(project)?;
+    let toolchain = Toolchain::find(project)?;
+    let variant = if kernel.has_kasan()? { Variant::Kasan } else { Variant::Normal };
+    let object = object::build(project, &toolchain, variant)?;
+    kbuild::link(project, kernel, &object)
+}

@@ -1,0 +1,78 @@
+//! The module out of the Rust object and the C shim, by the kernel's own build system.
+//!
+//! It works in a copy of `kmod/`, because it writes beside its sources. modpost and objtool warn of
+//! what the kernel will refuse or cannot unwind, so a warning fails the build.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::kernel::Kernel;
+use crate::project::Project;
+
+const SOURCES: [&str; 3] = ["Kbuild", "shim.c", "shim.h"];
+const OBJECT: &str = "driver.o";
+
+/// The C compiler need not be the very one that built the kernel.
+const HARMLESS: &str = "warning: the compiler differs from the one used to build the kernel";
+
+/// Links the module.
+pub(super) fn link(project: &Project, kernel: &Kernel, object: &Path) -> Result<PathBuf> {
+    let folder = project.target.join("kmod").join(kernel.release());
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    for name in SOURCES {
+        update(&project.root.join("kmod").join(name), &folder.join(name))?;
+    }
+    update(object, &folder.join(OBJECT))?;
+
+    let made = kernel
+        .make(&project.sh, &folder, OBJECT)
+        // The kernel's own choice of further warnings, and none that passes.
+        .args(["W=1", "KCFLAGS=-Werror"])
+        .env("LC_ALL", "C")
+        .ignore_status()
+        .output()?;
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&made.stdout), String::from_utf8_lossy(&made.stderr));
+    if !made.status.success() {
+        bail!("supdrv.ko does not build for kernel {}:\n{stdout}{stderr}", kernel.release());
+    }
+    let warnings = warnings(&stderr);
+    if !warnings.is_empty() {
+        // A second run would find it made, and not warn again.
+        fs::remove_dir_all(&folder)?;
+        bail!("the build for kernel {} warned:\n{}", kernel.release(), warnings.join("\n"));
+    }
+    Ok(folder.join("supdrv.ko"))
+}
+
+/// Copies a file that differs: what did not change is not built again.
+fn update(from: &Path, to: &Path) -> Result<()> {
+    let bytes = fs::read(from).with_context(|| from.display().to_string())?;
+    if !fs::read(to).is_ok_and(|there| there == bytes) {
+        fs::write(to, bytes).with_context(|| to.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn warnings(stderr: &str) -> Vec<&str> {
+    let warns = |line: &&str| line.to_ascii_lowercase().contains("warning:");
+    stderr.lines().filter(warns).filter(|line| !line.contains(HARMLESS)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cannot_miss_a_warning_of_any_tool() {
+        let stderr = "WARNING: modpost: missing MODULE_LICENSE()\n\
+            supdrv.o: warning: objtool: f()+0x1: 'naked' return found in RETHUNK build\n\
+            shim.c:3:1: warning: no previous prototype for 'f'\n\
+            warning: the compiler differs from the one used to build the kernel\n  \
+            The kernel was built by: gcc-12\n\
+            Skipping BTF generation for supdrv.ko due to unavailability of vmlinux\n";
+        assert_eq!(warnings(stderr).len(), 3);
+    }
+}
