@@ -5,75 +5,76 @@
 //! two looks: the one who will signal may be waiting for just this processor, and then a wait and its
 //! signal are a switch of threads each and no request at all.
 //!
-//! Watching in vain costs the time and helps nobody, so each semaphore learns: after a failure it lets
-//! one wait go to sleep without a look, after the next two, and so on up to [`PAUSE_MAX`]; a success
-//! starts over. A yield that came back late, because others had the processor, counts as a failure too:
-//! a sleeper that is woken gets it sooner.
+//! Watching in vain helps nobody, so it is kept to a small part of the time: a watch that failed is
+//! followed by a pause many times as long, in which waits sleep at once. A yield that came back late
+//! counts as a failure, and can be a dear one: others wanted the processor, and a sleeper that is woken
+//! gets it sooner than a thread that gave it away. One thread watches at a time, as a crowd of them
+//! would pass the processor round among themselves.
 //!
 //! A POSIX signal that comes during the watch counts as one that came before the wait.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
 /// How long a wait looks: about what it costs to be put to sleep and woken from another processor.
 pub(super) const LOOK_MAX: Duration = Duration::from_micros(50);
-/// The most waits in a row that do not look.
-const PAUSE_MAX: u32 = 4096;
+/// A pause, in times of the watch that failed before it.
+const PAUSE: u64 = 16;
+/// Somebody watches.
+const BUSY: u64 = u64::MAX;
 
 /// What a semaphore has learned about looking.
 #[derive(Debug, Default)]
 pub(super) struct Looks {
-    /// Low half: waits that still go to sleep at once. High half: how many the last pause had.
-    /// Advice for all threads that use the semaphore: a lost update is a look too many or too few, so
-    /// every access is relaxed.
-    pause: AtomicU32,
+    /// When the pause is over, in nanoseconds of [`now`], or [`BUSY`].
+    /// It publishes nothing and a look too many or too few does no harm, so every access is relaxed.
+    resume_ns: AtomicU64,
+}
+
+/// A right to watch, from this moment on.
+struct Watch {
+    start_ns: u64,
 }
 
 impl Looks {
     /// Watches until `look` finds something, if that is worth while. Returns what it found, and the
     /// time it took otherwise.
     pub(super) fn watch<T>(&self, mut look: impl FnMut() -> Option<T>) -> Result<T, Duration> {
-        if !self.is_due() {
-            return Err(Duration::ZERO);
-        }
-        let start = Instant::now();
+        let Some(watch) = self.begin(now()) else { return Err(Duration::ZERO) };
         loop {
             yield_now();
             let found = look();
-            let elapsed = start.elapsed();
-            if elapsed > LOOK_MAX {
-                self.failed();
-                return found.ok_or(elapsed);
-            }
-            if let Some(found) = found {
-                self.succeeded();
-                return Ok(found);
+            let elapsed_ns = now() - watch.start_ns;
+            if found.is_some() || elapsed_ns > LOOK_MAX.as_nanos() as u64 {
+                self.end(&watch, elapsed_ns);
+                return found.ok_or(Duration::from_nanos(elapsed_ns));
             }
         }
     }
 
-    fn is_due(&self) -> bool {
-        let pause = self.pause.load(Ordering::Relaxed);
-        let is_due = pause & 0xffff == 0;
-        if !is_due {
-            self.pause.store(pause - 1, Ordering::Relaxed);
-        }
-        is_due
+    /// Begins to watch, unless there is a pause or somebody watches.
+    fn begin(&self, start_ns: u64) -> Option<Watch> {
+        let resume = self.resume_ns.load(Ordering::Relaxed);
+        let is_due = resume <= start_ns;
+        let claim =
+            || self.resume_ns.compare_exchange(resume, BUSY, Ordering::Relaxed, Ordering::Relaxed);
+        (is_due && claim().is_ok()).then_some(Watch { start_ns })
     }
 
-    fn succeeded(&self) {
-        // Not written for nothing: the signaller reads the same line.
-        if self.pause.load(Ordering::Relaxed) != 0 {
-            self.pause.store(0, Ordering::Relaxed);
-        }
+    fn end(&self, watch: &Watch, elapsed_ns: u64) {
+        let is_late = elapsed_ns > LOOK_MAX.as_nanos() as u64;
+        let pause = if is_late { (1 + PAUSE).saturating_mul(elapsed_ns) } else { 0 };
+        self.resume_ns.store(watch.start_ns.saturating_add(pause), Ordering::Relaxed);
     }
+}
 
-    fn failed(&self) {
-        let last = self.pause.load(Ordering::Relaxed) >> 16;
-        let next = (last * 2).clamp(1, PAUSE_MAX);
-        self.pause.store(next << 16 | next, Ordering::Relaxed);
-    }
+/// Nanoseconds since the first use.
+fn now() -> u64 {
+    static FIRST: OnceLock<Instant> = OnceLock::new();
+    // 584 years fit.
+    FIRST.get_or_init(Instant::now).elapsed().as_nanos() as u64
 }
 
 #[cfg(test)]
@@ -81,10 +82,7 @@ mod tests {
     use super::*;
     use std::thread::sleep;
 
-    /// The number of waits that do not look before the next one that does.
-    fn pause(looks: &Looks) -> u32 {
-        (0..).find(|_| looks.is_due()).unwrap()
-    }
+    const LOOK_MAX_NS: u64 = LOOK_MAX.as_nanos() as u64;
 
     #[test]
     fn watch_returns_what_it_finds() {
@@ -99,11 +97,10 @@ mod tests {
     }
 
     #[test]
-    fn watch_in_vain_takes_its_time_and_no_more_looks_follow_at_once() {
-        let looks = Looks::default();
-        let elapsed = looks.watch(|| None::<()>).unwrap_err();
-        assert!(elapsed > LOOK_MAX);
-        assert_eq!(looks.watch(|| Some(())), Err(Duration::ZERO));
+    fn watch_in_vain_says_how_long_it_took() {
+        let before = Instant::now();
+        let elapsed = Looks::default().watch(|| None::<()>).unwrap_err();
+        assert!(elapsed > LOOK_MAX && elapsed <= before.elapsed());
     }
 
     #[test]
@@ -114,19 +111,35 @@ mod tests {
             Some(())
         };
         assert_eq!(looks.watch(late), Ok(()));
-        assert_eq!(pause(&looks), 1);
+        assert!(looks.resume_ns.load(Ordering::Relaxed) > PAUSE * LOOK_MAX_NS);
     }
 
     #[test]
-    fn pauses_double_until_a_success() {
-        let looks = Looks::default();
-        for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 4096] {
-            looks.failed();
-            assert_eq!(pause(&looks), expected);
+    fn pause_is_as_long_as_the_failure_was_dear() {
+        for elapsed_ns in [LOOK_MAX_NS + 1, 3_000_000] {
+            let looks = Looks::default();
+            let watch = looks.begin(1_000).unwrap();
+            looks.end(&watch, elapsed_ns);
+            let over = 1_000 + elapsed_ns + PAUSE * elapsed_ns;
+            assert!(looks.begin(over - 1).is_none());
+            assert!(looks.begin(over).is_some());
         }
-        looks.succeeded();
-        assert_eq!(pause(&looks), 0);
-        looks.failed();
-        assert_eq!(pause(&looks), 1);
+    }
+
+    #[test]
+    fn no_pause_follows_a_success() {
+        let looks = Looks::default();
+        let watch = looks.begin(1_000).unwrap();
+        looks.end(&watch, LOOK_MAX_NS);
+        assert!(looks.begin(1_000).is_some());
+    }
+
+    #[test]
+    fn one_watches_at_a_time() {
+        let looks = Looks::default();
+        let watch = looks.begin(1_000).unwrap();
+        assert!(looks.begin(1_000_000_000).is_none());
+        looks.end(&watch, 0);
+        assert!(looks.begin(1_000_000_000).is_some());
     }
 }
