@@ -111,13 +111,14 @@ pub(crate) fn raw(result: Result<Status, Status>) -> i32 {
     result.unwrap_or_else(|status| status).raw()
 }
 
-/// True if `pointer` could be one in ring 0: not in the first or last page, and canonical.
+/// True if `pointer` could be one in ring 0: not in the first or last page, and canonical under five
+/// levels of page tables, which includes four.
 pub(crate) fn is_plausible<T>(pointer: *const T) -> bool {
     const PAGE: usize = sup_abi::PAGE_SIZE;
     let address = pointer.addr();
-    let upper = address as u64 >> 47;
+    let upper = address as u64 >> 56;
     (PAGE..usize::MAX.wrapping_sub(PAGE).wrapping_add(1)).contains(&address)
-        && (upper == 0 || upper == (1 << 17) - 1)
+        && (upper == 0 || upper == 0xff)
 }
 
 fn handle(object: *mut c_void) -> ObjectHandle {
@@ -234,7 +235,11 @@ mod tests {
             (0xfff, false),
             (0x1000, true),
             (0x7fff_ffff_ffff, true),
-            (0x8000_0000_0000, false),
+            (0x00ff_ffff_ffff_ffff, true),
+            (0x0100_0000_0000_0000, false),
+            (0xfeff_ffff_ffff_ffff, false),
+            // Where a kernel with five levels maps pages.
+            (0xff8e_c64b_c3b3_f000, true),
             (0xffff_8000_0000_0000, true),
             (0xffff_ffff_ffff_f000, false),
         ] {
