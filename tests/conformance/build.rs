@@ -17,7 +17,7 @@ const MODULES: &[(&str, &str, &[&str])] = &[
     ("probe", "probe.c", &[]),
     ("fail_init", "init.c", &["-DSTATUS=-225"]),
     ("informed_init", "init.c", &["-DSTATUS=85"]),
-    ("slow_init", "init.c", &["-DSTATUS=0", "-DSLOW"]),
+    ("waiting_init", "init.c", &["-DSTATUS=0", "-DWAIT"]),
     ("thread_local", "refused.c", &["-DTHREAD_LOCAL"]),
     ("constructor", "refused.c", &["-DCONSTRUCTOR"]),
     ("missing_import", "refused.c", &["-DMISSING_IMPORT"]),

@@ -1,5 +1,5 @@
 /** @file
- * A module whose ModuleInit returns what the command line defines, at once or after a while.
+ * A module whose ModuleInit returns what the command line defines, or waits for a semaphore.
  */
 
 #define IN_RING0
@@ -17,14 +17,19 @@ int initServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_t
     return STATUS;
 }
 
+#ifdef WAIT
+/** What to wait for: session and event. ModuleInit is told nothing but its own handle, so the suite
+ * writes them into the image, where it finds the magic. */
+static volatile uint64_t g_au64WaitFor[4] = { UINT64_C(0x726f662074696177), UINT64_C(0x217365696c616421), 0, 0 };
+#endif
+
 int ModuleInit(void *hMod)
 {
-#ifdef SLOW
-    /* A few hundred milliseconds on any processor. There is no session here to wait in. */
-    uint64_t u64Start = __builtin_ia32_rdtsc();
-    while (__builtin_ia32_rdtsc() - u64Start < UINT64_C(1000000000))
-        __builtin_ia32_pause();
-#endif
     (void)hMod;
+#ifdef WAIT
+    return SUPSemEventWait((PSUPDRVSESSION)(uintptr_t)g_au64WaitFor[2],
+                           (SUPSEMEVENT)(uintptr_t)g_au64WaitFor[3], 10000 /* ms */);
+#else
     return STATUS;
+#endif
 }

@@ -2,7 +2,8 @@
  * probe: does in ring 0 whatever a request says, and tells what came of it.
  *
  * The suite looks through it at the driver's ring-0 face: objects, semaphores, memory. It trusts its
- * caller with every pointer, which no real module may do.
+ * caller with every pointer, which no real module may do. A pointer is always one of ring 0: in a kernel
+ * ring 3's would be neither mapped nor allowed.
  */
 
 #define IN_RING0
@@ -26,7 +27,8 @@ int probeServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_
 int ModuleInit(void *hMod);
 void ModuleTerm(void *hMod);
 
-/** Where events are written down, outlives the module: a count, then the events. Ring-3 provides it. */
+/** Where events are written down, outlives the module: a count, then the events. It is memory of both
+ * rings, which ring 3 allocates. */
 static volatile uint64_t *g_pau64Scoreboard;
 static void              *g_hMod;
 static uint64_t           g_cInits;

@@ -1,6 +1,9 @@
 //! [`Backend`]: what a case sees of a driver.
 
+use sup::backend::Kind;
 use sup::{Session, Status};
+
+use crate::{Embedded, Kernel};
 
 /// What some backends can and others cannot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,12 +12,27 @@ pub enum Feature {
     PacketLength,
     /// The driver's memory is this process' own, so that its limits are the driver's.
     InProcess,
+    /// Loading a module takes a right that not every process has.
+    Privilege,
+}
+
+/// The backend of a kind.
+pub fn backend(kind: Kind) -> &'static dyn Backend {
+    match kind {
+        Kind::Embedded => &Embedded,
+        Kind::Kernel => &Kernel,
+    }
 }
 
 /// A driver to be tested.
 pub trait Backend: Sync {
+    /// Which one.
+    fn kind(&self) -> Kind;
+
     /// Its name.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &'static str {
+        self.kind().name()
+    }
 
     /// Whether it has something that not all have.
     fn can(&self, feature: Feature) -> bool;

@@ -12,20 +12,19 @@ use crate::backend::{Backend, Feature, RawSession, Reply};
 pub struct Embedded;
 
 impl Backend for Embedded {
-    fn name(&self) -> &'static str {
-        "embedded"
+    fn kind(&self) -> Kind {
+        Kind::Embedded
     }
 
     fn can(&self, feature: Feature) -> bool {
         match feature {
             Feature::PacketLength | Feature::InProcess => true,
+            Feature::Privilege => false,
         }
     }
 
     fn open(&self) -> sup::Result<Session> {
-        let session = Session::open()?;
-        assert_eq!(session.backend().kind(), Kind::Embedded, "unset {}", sup::backend::VARIABLE);
-        Ok(session)
+        Session::open_in(Kind::Embedded)
     }
 
     fn raw(&self) -> Result<Box<dyn RawSession>, Status> {

@@ -7,7 +7,8 @@
 //! | file | holds |
 //! |---|---|
 //! | `case` | what a case is, and how it ends |
-//! | `backend`, `embedded` | what a case sees of a driver, and the driver in this process |
+//! | `backend` | what a case sees of a driver |
+//! | `embedded`, `kernel` | the drivers in this process and in the kernel |
 //! | `client` | a session over raw packets that checks the rules which hold for every answer |
 //! | `probe`, `images` | the suite's own ring-0 modules, and broken images |
 //! | `threads`, `process` | threads that sleep, child processes, what the system tells of this one |
@@ -23,13 +24,15 @@ mod cases;
 mod client;
 mod embedded;
 mod images;
+mod kernel;
 mod probe;
 pub mod process;
 pub mod statuses;
 mod threads;
 
-pub use backend::{Backend, Feature, RawSession, Reply};
+pub use backend::{Backend, Feature, RawSession, Reply, backend};
 pub use case::{Case, Group, Outcome};
 pub use cases::cases;
 pub use client::Packet;
 pub use embedded::Embedded;
+pub use kernel::Kernel;

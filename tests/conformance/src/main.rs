@@ -6,13 +6,18 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
-use sup_conformance::{Case, Embedded, Outcome, cases, process};
+use clap::{Parser, ValueEnum};
+use sup::Session;
+use sup::backend::Kind;
+use sup_conformance::{Backend, Case, Outcome, backend, cases, process, statuses};
 
 /// Runs the conformance suite.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
+    /// The driver to test [default: SUP_BACKEND, or what the library would choose]
+    #[arg(long, value_name = "NAME")]
+    backend: Option<Choice>,
     /// Prints the cases with their rules and runs nothing.
     #[arg(long)]
     list: bool,
@@ -24,8 +29,26 @@ struct Args {
     json: bool,
 }
 
+/// A driver, by its name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Choice {
+    /// The one in this process.
+    Embedded,
+    /// The kernel's.
+    Kernel,
+}
+
+impl From<Choice> for Kind {
+    fn from(choice: Choice) -> Self {
+        match choice {
+            Choice::Embedded => Self::Embedded,
+            Choice::Kernel => Self::Kernel,
+        }
+    }
+}
+
 fn main() -> io::Result<ExitCode> {
-    if let Some(code) = process::run_child_task(&Embedded) {
+    if let Some(code) = process::run_child_task() {
         return Ok(code);
     }
     let args = Args::parse();
@@ -39,43 +62,88 @@ fn main() -> io::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         (true, true) => {
-            let all: Vec<_> = chosen.into_iter().map(|case| document(case, None)).collect();
+            let document = |case: &Case| document(&case.full_name(), case.rule, None);
+            let all: Vec<_> = chosen.into_iter().map(document).collect();
             writeln!(out, "{}", serde_json::json!({ "cases": all }))?;
             Ok(ExitCode::SUCCESS)
         }
-        (false, is_json) => run(&chosen, is_json, &mut out),
+        (false, is_json) => {
+            let session = match args.backend {
+                Some(choice) => Session::open_in(choice.into()),
+                None => Session::open(),
+            };
+            match session {
+                Ok(session) => run(session, &chosen, is_json, &mut out),
+                Err(error) => {
+                    writeln!(io::stderr(), "sup-conformance: {error}")?;
+                    Ok(ExitCode::FAILURE)
+                }
+            }
+        }
     }
 }
 
-fn run(chosen: &[&Case], is_json: bool, out: &mut impl Write) -> io::Result<ExitCode> {
+/// Runs the cases against the backend of a session that could be opened.
+fn run(
+    session: Session,
+    chosen: &[&Case],
+    is_json: bool,
+    out: &mut impl Write,
+) -> io::Result<ExitCode> {
+    let (kind, reason) = (session.backend().kind(), session.backend().reason().into_owned());
+    // Some cases compare the counts of the whole driver.
+    drop(session);
+    let backend = backend(kind);
+    if !is_json {
+        writeln!(out, "backend {}\nbecause {reason}", backend.name())?;
+    }
     let mut documents = Vec::new();
     let [mut passed, mut failed, mut skipped] = [0; 3];
-    for case in chosen {
-        let outcome = case.execute(&Embedded);
+    let mut note = |name: &str, rule: &str, outcome: &Outcome, out: &mut dyn Write| {
         match outcome {
             Outcome::Passed => passed += 1,
             Outcome::Failed(_) => failed += 1,
             Outcome::Skipped(_) => skipped += 1,
         }
         if is_json {
-            documents.push(document(case, Some(&outcome)));
-        } else {
-            writeln!(out, "{}", line(case, &outcome))?;
+            documents.push(document(name, rule, Some(outcome)));
+            return Ok(());
         }
+        writeln!(out, "{}", line(name, outcome))
+    };
+    for case in chosen {
+        note(&case.full_name(), case.rule, &case.execute(backend), out)?;
+    }
+    if chosen.len() == cases().count() {
+        note(STATUSES.0, STATUSES.1, &every_status_is_provoked(backend), out)?;
     }
     if is_json {
         let counts = [("passed", passed), ("failed", failed), ("skipped", skipped)];
         let counts: serde_json::Map<_, _> =
             counts.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
-        writeln!(out, "{}", serde_json::json!({ "cases": documents, "counts": counts }))?;
+        let name = backend.name();
+        let document = serde_json::json!({
+            "backend": name, "reason": reason, "cases": documents, "counts": counts,
+        });
+        writeln!(out, "{document}")?;
     } else {
         writeln!(out, "{passed} passed, {failed} failed, {skipped} skipped")?;
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn line(case: &Case, outcome: &Outcome) -> String {
-    let name = case.full_name();
+/// Name and rule of the last case, which is about all others together.
+const STATUSES: (&str, &str) = (
+    "statuses::every_status_is_provoked",
+    "The cases provoke every status that a request can answer, but those with a reason.",
+);
+
+fn every_status_is_provoked(backend: &dyn Backend) -> Outcome {
+    let unseen = statuses::unseen(backend);
+    if unseen.is_empty() { Outcome::Passed } else { Outcome::Failed(unseen.join("; ")) }
+}
+
+fn line(name: &str, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Passed => format!("ok {name}"),
         Outcome::Failed(why) => format!("FAILED {name}: {why}"),
@@ -83,7 +151,7 @@ fn line(case: &Case, outcome: &Outcome) -> String {
     }
 }
 
-fn document(case: &Case, outcome: Option<&Outcome>) -> serde_json::Value {
+fn document(name: &str, rule: &str, outcome: Option<&Outcome>) -> serde_json::Value {
     let (outcome, reason) = match outcome {
         None => (None, None),
         Some(Outcome::Passed) => (Some("passed"), None),
@@ -91,8 +159,8 @@ fn document(case: &Case, outcome: Option<&Outcome>) -> serde_json::Value {
         Some(Outcome::Skipped(reason)) => (Some("skipped"), Some(reason)),
     };
     serde_json::json!({
-        "name": case.full_name(),
-        "rule": case.rule,
+        "name": name,
+        "rule": rule,
         "outcome": outcome,
         "reason": reason,
     })

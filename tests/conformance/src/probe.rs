@@ -28,8 +28,8 @@ images! {
     FAIL_INIT = "fail_init";
     /// Its `ModuleInit` returns `VINF_OBJECT_DESTROYED`.
     INFORMED_INIT = "informed_init";
-    /// Its `ModuleInit` takes a few hundred milliseconds.
-    SLOW_INIT = "slow_init";
+    /// Its `ModuleInit` waits for an event, see [`waiting_init`].
+    WAITING_INIT = "waiting_init";
     THREAD_LOCAL = "thread_local";
     CONSTRUCTOR = "constructor";
     MISSING_IMPORT = "missing_import";
@@ -44,6 +44,19 @@ pub(crate) const INIT_HANDLER: &str = "initServiceReqHandler";
 pub(crate) const REFUSED_HANDLER: &str = "refusedServiceReqHandler";
 /// The handler of [`PROBE`].
 pub(crate) const PROBE_HANDLER: &str = "probeServiceReqHandler";
+
+/// A module whose `ModuleInit` waits for an event, named by a session as ring 0 knows it and its handle.
+pub(crate) fn waiting_init(session: u64, event: u32) -> Verdict<Vec<u8>> {
+    /// Of `g_au64WaitFor` in `modules/init.c`.
+    const MAGIC: [u64; 2] = [0x726f_6620_7469_6177, 0x2173_6569_6c61_6421];
+    let magic = MAGIC.as_bytes();
+    let place = WAITING_INIT.windows(magic.len()).position(|bytes| bytes == magic);
+    let place = place.ok_or_else(|| Stop::failed("the image has no place for the event"))?;
+    let mut image = WAITING_INIT.to_vec();
+    let words = [session, event.into()];
+    image[place + magic.len()..][..size_of_val(&words)].copy_from_slice(words.as_bytes());
+    Ok(image)
+}
 
 /// What a load came to.
 #[derive(Debug)]

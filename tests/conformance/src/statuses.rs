@@ -8,7 +8,10 @@ use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
 use sup::Status;
+use sup::backend::Kind;
 use sup_abi::request::Function;
+
+use crate::backend::Backend;
 
 /// A request, and the statuses that it answers; those of a service's own aside.
 type Row = (Function, &'static [Status]);
@@ -29,6 +32,7 @@ pub const STATUSES: &[Row] = {
                 S::VERR_SYMBOL_NOT_FOUND,
                 S::VERR_ALREADY_EXISTS,
                 S::VERR_INTERRUPTED,
+                S::VERR_PERMISSION_DENIED,
                 S::VERR_NO_EXEC_MEMORY,
                 S::VERR_NO_MEMORY,
             ],
@@ -91,20 +95,64 @@ pub const STATUSES: &[Row] = {
             ],
         ),
         (F::Statistics, &[S::VINF_SUCCESS]),
-        (F::SemaphoreWords, &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER, S::VERR_NO_MEMORY]),
+        (
+            F::SemaphoreWords,
+            &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER, S::VERR_MAP_FAILED, S::VERR_NO_MEMORY],
+        ),
     ]
 };
 
-/// What no case can provoke, and why.
-pub const UNPROVOKED: &[(Function, Status, &str)] = {
+/// A status that no case can provoke, and why.
+#[derive(Debug, Clone, Copy)]
+pub struct Unprovoked {
+    /// The request.
+    pub function: Function,
+    /// The status.
+    pub status: Status,
+    /// The backend that it cannot be provoked in; `None` for all.
+    pub backend: Option<Kind>,
+    /// Why.
+    pub why: &'static str,
+}
+
+/// What no case can provoke.
+pub const UNPROVOKED: &[Unprovoked] = {
+    use Function as F;
+    use Status as S;
     const HEAP: &str = "the driver's heap would have to be empty: its unit tests do that";
+    const fn row(
+        function: Function,
+        status: Status,
+        backend: Option<Kind>,
+        why: &'static str,
+    ) -> Unprovoked {
+        Unprovoked { function, status, backend, why }
+    }
     &[
-        (Function::LoadModule, Status::VERR_NO_MEMORY, HEAP),
-        (Function::LowAlloc, Status::VERR_NO_MEMORY, HEAP),
-        (Function::ContAlloc, Status::VERR_NO_MEMORY, HEAP),
-        (Function::SemaphoreCreate, Status::VERR_NO_MEMORY, HEAP),
-        (Function::SemaphoreWords, Status::VERR_NO_MEMORY, HEAP),
-        (Function::GipMap, Status::VERR_NO_MEMORY, "no thread would have to be left for the timer"),
+        row(F::LoadModule, S::VERR_NO_MEMORY, None, HEAP),
+        row(F::LowAlloc, S::VERR_NO_MEMORY, None, HEAP),
+        row(F::ContAlloc, S::VERR_NO_MEMORY, None, HEAP),
+        row(F::SemaphoreCreate, S::VERR_NO_MEMORY, None, HEAP),
+        row(F::SemaphoreWords, S::VERR_NO_MEMORY, None, HEAP),
+        row(F::GipMap, S::VERR_NO_MEMORY, None, "no thread would have to be left for the timer"),
+        row(
+            F::LoadModule,
+            S::VERR_PERMISSION_DENIED,
+            Some(Kind::Embedded),
+            "in a process a module has no other rights than who loads it",
+        ),
+        row(
+            F::LoadModule,
+            S::VERR_NO_EXEC_MEMORY,
+            Some(Kind::Kernel),
+            "the kernel's address space for code does not run out",
+        ),
+        row(
+            F::SemaphoreWords,
+            S::VERR_MAP_FAILED,
+            Some(Kind::Embedded),
+            "the words are the driver's own memory, which the process has already",
+        ),
     ]
 };
 
@@ -119,13 +167,16 @@ pub(crate) fn note(function: u32, transport: Status, request: Status) {
 
 /// What [`STATUSES`] lists and nobody saw, nor excuses in [`UNPROVOKED`]; and what was seen although it
 /// is excused.
-pub fn unseen() -> Vec<String> {
+pub fn unseen(backend: &dyn Backend) -> Vec<String> {
     let seen = SEEN.lock();
     let is_seen = |function: Function, status: Status| {
         seen.contains(&(function.into(), Status::VINF_SUCCESS.raw(), status.raw()))
     };
     let is_excused = |function: Function, status: Status| {
-        UNPROVOKED.iter().any(|(excused, why, _)| (*excused, *why) == (function, status))
+        UNPROVOKED.iter().any(|row| {
+            (row.function, row.status) == (function, status)
+                && row.backend.is_none_or(|kind| kind == backend.kind())
+        })
     };
     let mut complaints = Vec::new();
     for (function, statuses) in STATUSES {

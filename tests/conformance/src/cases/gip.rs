@@ -16,7 +16,7 @@ use crate::backend::Backend;
 use crate::case::{Stop, Verdict, cases, check, same};
 use crate::client::Client;
 use crate::probe::{Probe, op};
-use crate::process::{protection, with_little_memory};
+use crate::process::{protection, with_little_address_space};
 use crate::threads::PATIENCE;
 
 cases! { Gip {
@@ -323,7 +323,7 @@ fn ring_zero_sees_the_page(backend: &dyn Backend) -> Verdict {
 
 fn cannot_map_without_memory(backend: &dyn Backend) -> Verdict {
     let client = Client::connect(backend)?;
-    let status = with_little_memory(backend, 0, || Ok(client.call::<GipMap>(&Empty {})?.0))?;
+    let status = with_little_address_space(0, || Ok(client.call::<GipMap>(&Empty {})?.0))?;
     same!(status, Status::VERR_MAP_FAILED);
     let (page, _) = map(&client)?;
     page.next_transaction(page.transaction()?)?;

@@ -1,7 +1,6 @@
 //! When modules begin and end: with their last reference, their objects and the calls in them.
 
 use std::thread::scope;
-use std::time::Duration;
 
 use sup::Status;
 use sup_abi::request::{SemaphoreKind, SemaphoreOperation};
@@ -10,7 +9,7 @@ use sup_modules::{HELLO, hello};
 use crate::backend::Backend;
 use crate::case::{Stop, Verdict, cases, check, same};
 use crate::client::Client;
-use crate::probe::{Board, INIT_HANDLER, OWN, Probe, SLOW_INIT, op};
+use crate::probe::{Board, INIT_HANDLER, OWN, Probe, op, waiting_init};
 use crate::threads::{PATIENCE, QuietSignal, Sleeper};
 
 cases! { Modules {
@@ -156,20 +155,24 @@ fn threads_load_and_free_at_once(backend: &dyn Backend) -> Verdict {
 
 fn waiting_for_a_load_is_interrupted(backend: &dyn Backend) -> Verdict {
     let _handler = QuietSignal::install(0);
+    let owner = Client::connect(backend)?;
+    let session = Probe::load(&owner)?.ask(op::FACTS, &[])?.1[2];
+    let event = owner.create(SemaphoreKind::Event)?;
+    let image = waiting_init(session, event)?;
     let (first, second) = (Client::connect(backend)?, Client::connect(backend)?);
     scope(|scope| {
-        // Runs in ModuleInit for a while.
-        let loader = scope.spawn(|| first.try_load(SLOW_INIT, "slow", INIT_HANDLER));
-        std::thread::sleep(Duration::from_millis(30));
-        let waiter = Sleeper::start(scope, || second.try_load(SLOW_INIT, "slow", INIT_HANDLER))?;
+        let loader = Sleeper::start(scope, || first.try_load(&image, "slow", INIT_HANDLER))?;
+        loader.wait_until_asleep()?;
+        let waiter = Sleeper::start(scope, || second.try_load(&image, "slow", INIT_HANDLER))?;
         waiter.wait_until_asleep()?;
         check!(waiter.poke_until_over(), "it goes on waiting");
-        let load = waiter.join()??;
-        same!(load.status, Status::VERR_INTERRUPTED);
-        let load = loader.join().map_err(|_| Stop::failed("the thread panicked"))??;
-        same!(load.status, OK);
+        same!(waiter.join()??.status, Status::VERR_INTERRUPTED);
+        check!(!loader.is_over(), "ModuleInit ended before its event");
+        let signal = SemaphoreOperation::Signal;
+        same!(owner.operate(SemaphoreKind::Event, event, signal, 0)?, OK);
+        same!(loader.join()??.status, OK);
         Verdict::Ok(())
     })?;
-    check!(second.load(SLOW_INIT, "slow", INIT_HANDLER)?.was_loaded);
+    check!(second.load(&image, "slow", INIT_HANDLER)?.was_loaded);
     Ok(())
 }

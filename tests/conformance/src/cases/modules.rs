@@ -1,16 +1,17 @@
 //! Loading ring-0 modules, sharing them and giving them back.
 
+use rustix::thread::CapabilitySet;
 use sup::{R0Ptr, Status};
 use sup_abi::request::{Function, LoadModuleIn};
 use sup_modules::{HELLO, hello};
 
-use crate::backend::Backend;
-use crate::case::{Verdict, cases, check, same};
+use crate::backend::{Backend, Feature};
+use crate::case::{Stop, Verdict, cases, check, same};
 use crate::client::Client;
 use crate::probe::{
     FAIL_INIT, INFORMED_INIT, INIT_HANDLER, PROBE, PROBE_HANDLER, REFUSED_HANDLER, WEAK_IMPORT,
 };
-use crate::process::with_little_memory;
+use crate::process::{with_little_address_space, without_capability};
 
 cases! { Modules {
     module_life:
@@ -52,6 +53,9 @@ cases! { Modules {
     cannot_free_unknown_base:
         "A base that the session has not loaded is VERR_INVALID_HANDLE, also another session's \
          (spec 6.4).",
+    cannot_load_without_the_right:
+        "Loading into the kernel without CAP_SYS_MODULE is VERR_PERMISSION_DENIED (spec \
+         6.4, our own).",
     cannot_load_without_memory: "Without memory for code a load is VERR_NO_EXEC_MEMORY (spec 6.4).",
     images_are_counted: "Statistics count references to modules (spec 6.4).",
 }}
@@ -356,11 +360,30 @@ fn cannot_free_unknown_base(backend: &dyn Backend) -> Verdict {
     Ok(())
 }
 
+fn cannot_load_without_the_right(backend: &dyn Backend) -> Verdict {
+    if !backend.can(Feature::Privilege) {
+        let reason = "in a process a module has no other rights than who loads it";
+        return Err(Stop::Skipped(reason.to_owned()));
+    }
+    let client = Client::connect(backend)?;
+    without_capability(CapabilitySet::SYS_MODULE, || {
+        let status = Status::VERR_PERMISSION_DENIED;
+        cannot_load(&client, HELLO.name, hello::SERVICE_HANDLER, status, "CAP_SYS_MODULE")
+    })?;
+    // With it the same load succeeds.
+    load_hello(&client)?;
+    Ok(())
+}
+
 fn cannot_load_without_memory(backend: &dyn Backend) -> Verdict {
     let client = Client::connect(backend)?;
     // Hello with a last segment of many pages: the heap can do without what the image cannot.
     let image = crate::images::hello_with_large_data(12 << 20);
-    let load = with_little_memory(backend, 4 << 20, || client.try_load(&image, "large", ""))?;
+    if !backend.can(Feature::InProcess) {
+        let reason = "the kernel's address space for code does not run out";
+        return Err(Stop::Skipped(reason.to_owned()));
+    }
+    let load = with_little_address_space(4 << 20, || client.try_load(&image, "large", ""))?;
     same!(load.status, Status::VERR_NO_EXEC_MEMORY);
     same!(client.totals()?, [1, 0, 0, 0, 0, 0]);
     client.load(&image, "large", "")?;

@@ -194,20 +194,21 @@ fn access_is_the_creators(backend: &dyn Backend) -> Verdict {
     Ok(())
 }
 
-fn cannot_access_as_another_user(_backend: &dyn Backend) -> Verdict {
+fn cannot_access_as_another_user(backend: &dyn Backend) -> Verdict {
     if !rustix::process::getuid().is_root() {
         return Err(Stop::Skipped("only root can become another user".to_owned()));
     }
-    child("verify-as-another")
+    child(backend, "verify-as-another")
 }
 
 /// What a child does for [`cannot_access_as_another_user`], which it is not after that.
 pub(crate) fn verify_as_another(backend: &dyn Backend) -> Verdict {
     const NOBODY: libc::uid_t = 65_534;
     let roots = Client::connect(backend)?;
-    // SAFETY: the call takes a number and changes this process' user, in all of its threads.
-    let result = unsafe { libc::setuid(NOBODY) };
-    same!(result, 0, "setuid");
+    // The real user counts. The effective one stays, which may open the device and load modules.
+    // SAFETY: the call takes three numbers and changes this process' users, in all of its threads.
+    let result = unsafe { libc::setresuid(NOBODY, 0, 0) };
+    same!(result, 0, "setresuid");
     let (first, second) = (Client::connect(backend)?, Client::connect(backend)?);
     let root = Probe::load(&roots)?;
     let (nobody, other) = (Probe::load(&first)?, Probe::load(&second)?);

@@ -342,7 +342,7 @@ fn child_process_does_not_disturb(backend: &dyn Backend) -> Verdict {
     scope(|scope| {
         let mut sleepers = asleep(scope, &client, Event, event, 1)?;
         sleepers.extend(asleep(scope, &client, EventMulti, manual, 2)?);
-        child("nothing")?;
+        child(backend, "nothing")?;
         check!(!sleepers.iter().any(Sleeper::is_over), "a wait ended");
         same!(client.operate(Event, event, Signal, 0)?, OK);
         same!(client.operate(EventMulti, manual, Signal, 0)?, OK);
@@ -355,8 +355,8 @@ fn child_process_does_not_disturb(backend: &dyn Backend) -> Verdict {
     })
 }
 
-fn process_can_die_asleep(_backend: &dyn Backend) -> Verdict {
-    (0..4).try_for_each(|_| child("die-asleep"))
+fn process_can_die_asleep(backend: &dyn Backend) -> Verdict {
+    (0..4).try_for_each(|_| child(backend, "die-asleep"))
 }
 
 fn no_signal_is_lost(backend: &dyn Backend) -> Verdict {

@@ -9,10 +9,10 @@ use sup_abi::request::{
 };
 use sup_core::host::WORDS_PER_PAGE;
 
-use crate::backend::Backend;
-use crate::case::{Verdict, cases, check, same};
+use crate::backend::{Backend, Feature};
+use crate::case::{Stop, Verdict, cases, check, same};
 use crate::client::Client;
-use crate::process::protection;
+use crate::process::{protection, with_little_address_space};
 
 cases! { Semaphores {
     words_are_mapped_once:
@@ -20,6 +20,9 @@ cases! { Semaphores {
          and never executable (spec 3.1, our own).",
     cannot_map_words_that_nobody_uses:
         "A page of state words exists only once a handle has its word there (spec 3.1, our own).",
+    cannot_map_words_without_address_space:
+        "Without address space a page of words is VERR_MAP_FAILED, and can be mapped later (spec \
+         3.1, our own).",
     words_are_the_sessions_own:
         "Two sessions share no state word (spec 3.1, our own).",
 }}
@@ -54,6 +57,19 @@ fn cannot_map_words_that_nobody_uses(backend: &dyn Backend) -> Verdict {
     same!(words(&client, 2)?.0, Status::VERR_INVALID_PARAMETER);
     let malformed = client.packet::<SemaphoreWords>(&SemaphoreWordsIn { page: 0, reserved: 1 });
     client.refused(&malformed, Status::VERR_INVALID_PARAMETER, "with a reserved field")
+}
+
+fn cannot_map_words_without_address_space(backend: &dyn Backend) -> Verdict {
+    if backend.can(Feature::InProcess) {
+        let reason = "the words are the driver's own memory, which this process has already";
+        return Err(Stop::Skipped(reason.to_owned()));
+    }
+    let client = Client::connect(backend)?;
+    client.create(SemaphoreKind::Event)?;
+    let refused = with_little_address_space(0, || words(&client, 0))?;
+    same!(refused, (Status::VERR_MAP_FAILED, None));
+    same!(words(&client, 0)?.0, Status::VINF_SUCCESS);
+    Ok(())
 }
 
 fn words_are_the_sessions_own(backend: &dyn Backend) -> Verdict {
