@@ -13,10 +13,11 @@
 //!
 //! A POSIX signal that comes during the watch counts as one that came before the wait.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::yield_now;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// How long a wait looks: about what it costs to be put to sleep and woken from another processor.
 pub(super) const LOOK_MAX: Duration = Duration::from_micros(50);
@@ -70,17 +71,18 @@ impl Looks {
     }
 }
 
-/// Nanoseconds since the first use.
+/// Nanoseconds of `CLOCK_MONOTONIC`.
 fn now() -> u64 {
-    static FIRST: OnceLock<Instant> = OnceLock::new();
-    // 584 years fit.
-    FIRST.get_or_init(Instant::now).elapsed().as_nanos() as u64
+    let now = clock_gettime(ClockId::Monotonic);
+    // The clock starts at zero with the machine, so neither part is negative.
+    now.tv_sec.cast_unsigned() * 1_000_000_000 + now.tv_nsec.cast_unsigned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::thread::sleep;
+    use std::time::Instant;
 
     const LOOK_MAX_NS: u64 = LOOK_MAX.as_nanos() as u64;
 
