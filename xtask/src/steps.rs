@@ -1,9 +1,11 @@
 //! The steps of `cargo xtask test`, in the order in which they run: cheap ones first.
 
 mod doctor;
+mod kmod;
 mod long;
 mod no_std;
 mod quick;
+mod vm;
 
 use anyhow::Result;
 
@@ -58,7 +60,7 @@ const fn long(
     Step { name, about, is_long: true, run }
 }
 
-pub(crate) const STEPS: [Step; 16] = [
+pub(crate) const STEPS: [Step; 19] = [
     quick("fmt", quick::fmt, "every source file is formatted"),
     quick("rules", quick::rules, "the house rules that no compiler knows"),
     quick("clippy", quick::clippy, "no lint warns, in any target"),
@@ -68,6 +70,9 @@ pub(crate) const STEPS: [Step; 16] = [
     quick("no-std", no_std::run, "the crates of ring 0 link no standard library"),
     quick("loom", long::loom, "the semaphores in the interleavings that two preemptions make"),
     quick("supctl", doctor::run, "the doctor passes, and so does a bare `cargo run --release`"),
+    quick("kmod", kmod::run, "supdrv.ko builds, and its object keeps what is promised of it"),
+    quick("vm-6.1", vm::linux_6_1, "the conformance suite in a guest with Linux 6.1, both drivers"),
+    quick("vm-6.12", vm::linux_6_12, "the same with Linux 6.12"),
     long("stress", long::stress, "64 threads on the semaphores, 10 million operations a test"),
     long("asan", long::asan, "all tests under AddressSanitizer, with leak detection"),
     long("tsan", long::tsan, "all tests under ThreadSanitizer"),

@@ -1,8 +1,9 @@
 //! `cargo xtask vm`: programs in a QEMU guest that has the kernel's driver.
 //!
-//! `guest` prepares and watches one guest, `machine` is QEMU, `stock` its kernel, `initramfs` what the guest boots from,
+//! `guest` prepares and watches one guest, `machine` is QEMU, `initramfs` what the guest boots from,
 //! `job` what it is told and `record` what it answers. The other side of it is tests/guest/init.
 //! `log` decides whether the kernel complained, `suite` and `results` read the conformance suite.
+//! The kernel and its driver come from [`crate::kernel`] and [`crate::kmod`].
 
 pub(crate) mod args;
 mod cpio;
@@ -14,7 +15,6 @@ mod machine;
 mod programs;
 mod record;
 mod results;
-mod stock;
 pub(crate) mod suite;
 
 use std::io;
@@ -27,6 +27,7 @@ use rustix::termios::tcgetwinsize;
 use self::args::{Backend, VmCommand, VmRunArgs, VmShellArgs, VmTestArgs};
 use self::guest::Driver;
 use self::job::Job;
+pub(crate) use self::programs::require;
 use self::record::Piece;
 use crate::project::Project;
 use crate::report;

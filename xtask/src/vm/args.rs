@@ -59,10 +59,10 @@ pub(crate) struct VmShellArgs {
 /// The machine and its kernel.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GuestArgs {
-    /// The kernel: 6.1 or 6.12 as Debian ships them, or the path of an image
+    /// The kernel, as for `cargo xtask kmod`: a series such as 6.12, `debug`, or a folder of headers
     #[arg(long, default_value = "6.1", value_name = "V")]
     pub(crate) kernel: String,
-    /// The driver, built for that kernel
+    /// A driver that was built for that kernel already
     #[arg(long, value_name = "SUPDRV.KO")]
     pub(crate) module: Option<PathBuf>,
     /// The number of processors
@@ -86,6 +86,23 @@ pub(crate) struct GuestArgs {
     /// Show the kernel's log at the end, even if there is nothing wrong with it
     #[arg(long)]
     pub(crate) verbose: bool,
+}
+
+impl GuestArgs {
+    /// The defaults, with another kernel.
+    pub(crate) fn with_kernel(kernel: &str) -> Self {
+        Self {
+            kernel: kernel.to_owned(),
+            module: None,
+            cpus: 2,
+            memory_mib: 1024,
+            icount: false,
+            append: None,
+            variables: Vec::new(),
+            timeout_s: 300,
+            verbose: false,
+        }
+    }
 }
 
 /// A driver that the suite can be run with, by the name that `SUP_BACKEND` gives it.
@@ -140,6 +157,15 @@ mod tests {
     fn parse(words: &[&str]) -> Result<VmCommand, clap::Error> {
         let words = ["vm"].into_iter().chain(words.iter().copied());
         Cli::try_parse_from(words).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_steps_take_the_same_machine_as_the_command_line() {
+        let VmCommand::Shell(args) = parse(&["shell", "--kernel", "6.12"]).unwrap() else {
+            panic!("another command");
+        };
+        let wanted = GuestArgs::with_kernel("6.12");
+        assert_eq!(format!("{:?}", args.guest), format!("{wanted:?}"));
     }
 
     #[test]

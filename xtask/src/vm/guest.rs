@@ -13,7 +13,8 @@ use super::log;
 use super::machine::Machine;
 use super::programs;
 use super::record::{Piece, Record, Splitter};
-use super::stock::Stock;
+use crate::kernel::Kernel;
+use crate::kmod;
 use crate::project::Project;
 use crate::report;
 
@@ -35,28 +36,26 @@ pub(super) fn prepare(
     job: &Job,
 ) -> Result<Machine> {
     programs::require(project)?;
-    let kernel = Stock::find(project, &args.kernel)?;
+    let kernel = Kernel::find(project, &args.kernel)?;
     let mut programs = programs::build(project)?;
     programs.push(programs::busybox(project)?);
-    let module =
-        match driver {
-            Driver::Included => Some(args.module.as_deref().context(
-                "the guest needs supdrv.ko for its kernel: give its path with `--module`",
-            )?),
-            Driver::LeftOut => None,
-        };
+    let module = match (driver, &args.module) {
+        (Driver::Included, None) => Some(kmod::build(project, &kernel)?),
+        (Driver::Included, Some(module)) => Some(module.clone()),
+        (Driver::LeftOut, _) => None,
+    };
 
-    let folder = project.target.join("vm").join(&kernel.label);
+    let folder = project.target.join("vm").join(kernel.label());
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let lock = lock(&folder)?;
     let initramfs = folder.join("initramfs.cpio");
-    let archive = initramfs::build(project, &programs, module, job)?;
+    let archive = initramfs::build(project, &programs, module.as_deref(), job)?;
     fs::write(&initramfs, archive)
         .with_context(|| format!("cannot write {}", initramfs.display()))?;
     let log = folder.join("kernel.log");
     // Empty, so that a guest that writes nothing is not judged by the log of an earlier one.
     fs::write(&log, "").with_context(|| format!("cannot write {}", log.display()))?;
-    Ok(Machine { kernel: kernel.image, initramfs, log, args: args.clone(), _lock: lock })
+    Ok(Machine { kernel: kernel.image()?, initramfs, log, args: args.clone(), _lock: lock })
 }
 
 /// Waits until no other guest uses the folder.

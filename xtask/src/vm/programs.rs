@@ -35,7 +35,7 @@ const REQUIRED: [(&str, &str); 4] = [
 ///
 /// # Errors
 /// One is missing, and this user cannot install it; with the command that does.
-pub(super) fn require(project: &Project) -> Result<()> {
+pub(crate) fn require(project: &Project) -> Result<()> {
     REQUIRED.iter().try_for_each(|(program, package)| require::program(project, program, package))
 }
 
