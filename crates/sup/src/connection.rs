@@ -95,19 +95,7 @@ impl Connection {
             requested_version: PROTOCOL_VERSION,
             minimum_version: PROTOCOL_VERSION,
         };
-        let mismatch =
-            |detail: String| Error::new("Connect", Status::VERR_VM_DRIVER_VERSION_MISMATCH, detail);
-        let reply = self.exchange::<Connect>(&input)?;
-        match reply.output {
-            Some(output) if reply.status.is_success() => {
-                if is_compatible(PROTOCOL_VERSION, output.session_version) {
-                    return Ok(output);
-                }
-                Err(mismatch(both_versions(output.session_version)))
-            }
-            Some(output) => Err(mismatch(both_versions(output.driver_version))),
-            None => Err(mismatch(format!("the driver answered {}", reply.status))),
-        }
+        agreed(self.exchange::<Connect>(&input)?)
     }
 
     /// Sends a request without a tail.
@@ -193,6 +181,21 @@ impl Connection {
     }
 }
 
+/// What a driver answered to [`Connect`], if this library gets on with it.
+fn agreed(reply: Reply<ConnectOut>) -> Result<ConnectOut> {
+    let detail = match reply.output {
+        Some(output) if reply.status.is_success() => {
+            if is_compatible(PROTOCOL_VERSION, output.session_version) {
+                return Ok(output);
+            }
+            both_versions(output.session_version)
+        }
+        Some(output) => both_versions(output.driver_version),
+        None => format!("the driver answered {}", reply.status),
+    };
+    Err(Error::new("Connect", Status::VERR_VM_DRIVER_VERSION_MISMATCH, detail))
+}
+
 /// The error of a packet that did not come to be carried out.
 #[cold]
 fn transport_error<R: Request>(status: Status) -> Error {
@@ -215,4 +218,54 @@ fn both_versions(driver: u32) -> String {
 pub(crate) fn name<R: Request>() -> &'static str {
     let row = sup_abi::request::TABLE.iter().find(|row| row.function == R::FUNCTION);
     row.map_or("request", |row| row.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::FromZeros;
+
+    fn reply(status: Status, session_version: u32, driver_version: u32) -> Reply<ConnectOut> {
+        let output = ConnectOut { session_version, driver_version, ..ConnectOut::new_zeroed() };
+        Reply { status, output: Some(output) }
+    }
+
+    #[test]
+    fn drivers_of_one_major_version_are_agreed_with() {
+        for version in [PROTOCOL_VERSION, PROTOCOL_VERSION + 1] {
+            let output = agreed(reply(Status::VINF_SUCCESS, version, version)).unwrap();
+            assert_eq!(output.session_version, version);
+        }
+    }
+
+    #[test]
+    fn another_version_is_told_with_both_numbers() {
+        let refused = reply(Status::VERR_VERSION_MISMATCH, u32::MAX, 0x0002_0003);
+        // A driver that thinks that it fits is not believed.
+        let wrong = reply(Status::VINF_SUCCESS, 0x0002_0003, 0x0002_0003);
+        for answer in [refused, wrong] {
+            let error = agreed(answer).unwrap_err();
+            assert_eq!(error.status(), Status::VERR_VM_DRIVER_VERSION_MISMATCH);
+            for word in ["0x00020003", "0x00010000", "update the older"] {
+                assert!(error.detail().contains(word), "no '{word}' in: {error}");
+            }
+        }
+        let mute = Reply { status: Status::VERR_INVALID_MAGIC, output: None };
+        let error = agreed(mute).unwrap_err();
+        assert_eq!(error.status(), Status::VERR_VM_DRIVER_VERSION_MISMATCH);
+        assert!(error.detail().contains("VERR_INVALID_MAGIC"), "{error}");
+    }
+
+    #[test]
+    fn errors_of_the_transport_keep_their_status() {
+        for status in [
+            Status::VERR_INVALID_PARAMETER,
+            Status::VERR_GENERAL_FAILURE,
+            Status::VERR_INTERRUPTED,
+            Status::VERR_NO_MEMORY,
+        ] {
+            let error = transport_error::<SemaphoreWords>(status);
+            assert_eq!((error.status(), error.call()), (status, "SemaphoreWords"));
+        }
+    }
 }

@@ -98,11 +98,9 @@ fn remedy(status: Status) -> &'static str {
         }
         Status::VERR_VM_DRIVER_NOT_INSTALLED
         | Status::VERR_VM_DRIVER_LOAD_ERROR
-        | Status::VERR_VM_DRIVER_OPEN_ERROR => {
-            "load the kernel's driver, or use the one in the process: SUP_BACKEND=embedded"
-        }
-        Status::VERR_VM_DRIVER_NOT_ACCESSIBLE => {
-            "get the right to open /dev/supdrv, or use SUP_BACKEND=embedded"
+        | Status::VERR_VM_DRIVER_OPEN_ERROR
+        | Status::VERR_VM_DRIVER_NOT_ACCESSIBLE => {
+            "do that, or use the driver in the process: SUP_BACKEND=embedded"
         }
         Status::VERR_PERMISSION_DENIED => {
             "code goes into the kernel as root only: use sudo, or SUP_BACKEND=embedded"
