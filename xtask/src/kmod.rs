@@ -2,8 +2,9 @@
 //!
 //! [`toolchain`] finds a compiler for ring 0, [`object`] makes one object of all our Rust, [`kbuild`]
 //! has the kernel's own build system link it with the C shim. The object is the same for every kernel
-//! but one with KASAN.
+//! but one with KASAN. [`check`] looks whether it keeps what is promised of it.
 
+mod check;
 mod kbuild;
 mod object;
 mod toolchain;
@@ -11,9 +12,10 @@ mod toolchain;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use clap::Args;
 
+use self::check::TEXT_LIMIT_BYTES;
 use self::object::Variant;
 use self::toolchain::Toolchain;
 use crate::kernel::Kernel;
@@ -70,4 +72,33 @@ pub(crate) fn build(project: &Project, kernel: &Kernel) -> Result<PathBuf> {
     let variant = if kernel.has_kasan()? { Variant::Kasan } else { Variant::Normal };
     let object = object::build(project, &toolchain, variant)?;
     kbuild::link(project, kernel, &object)
+}
+
+/// Builds the module for some kernels and checks it; the size of its code, a sentence for each kernel.
+///
+/// # Errors
+/// A build failed, or a promise is broken; all findings are in the error.
+pub(crate) fn check(project: &Project, kernels: &[Kernel]) -> Result<Vec<String>> {
+    let toolchain = Toolchain::find(project)?;
+    let object = object::build(project, &toolchain, Variant::Normal)?;
+    let mut findings = check::object(&object, &project.sh.read_file("kmod/shim.h")?)?;
+    let object = object::build(project, &toolchain, Variant::StackSizes)?;
+    findings.extend(check::frames(&object)?);
+
+    let mut sizes = Vec::new();
+    for kernel in kernels {
+        let bytes = check::text_bytes(&build(project, kernel)?)?;
+        let label = kernel.label();
+        sizes.push(format!("{label}: {} KiB of code", bytes.div_ceil(1024)));
+        if bytes > TEXT_LIMIT_BYTES {
+            findings.push(format!(
+                "supdrv.ko for kernel {label} has {bytes} bytes of code, over {TEXT_LIMIT_BYTES}"
+            ));
+        }
+    }
+    if findings.is_empty() {
+        return Ok(sizes);
+    }
+    let count = findings.len();
+    Err(Error::msg(findings.join("\n    ")).context(format!("the driver breaks {count} promises")))
 }

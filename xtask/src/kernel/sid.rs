@@ -58,6 +58,7 @@ fn fill(project: &Project, folder: &Path, series: &str) -> Result<()> {
         .arg("sid")
         .arg(folder)
         .arg(mirror)
+        .ignore_stdout()
         .run()?;
     let release = installed(project, folder)?;
     ensure!(
@@ -106,8 +107,8 @@ mod tests {
 
     #[test]
     fn finds_the_main_archive() {
-        let targets = "http://deb.debian.org/debian-security/\nhttp://deb.debian.org/debian/\n";
-        assert_eq!(main_archive(targets), Some("http://deb.debian.org/debian/"));
+        let targets = "http://mirror.example/debian-security/\nhttp://mirror.example/debian/\n";
+        assert_eq!(main_archive(targets), Some("http://mirror.example/debian/"));
         assert_eq!(main_archive(""), None);
     }
 }

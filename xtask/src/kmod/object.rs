@@ -54,6 +54,8 @@ pub(super) enum Variant {
     Normal,
     /// A kernel with it.
     Kasan,
+    /// No kernel: the compiler notes the size of each stack frame.
+    StackSizes,
 }
 
 impl Variant {
@@ -61,6 +63,7 @@ impl Variant {
         match self {
             Self::Normal => "normal",
             Self::Kasan => "kasan",
+            Self::StackSizes => "stack-sizes",
         }
     }
 
@@ -68,6 +71,7 @@ impl Variant {
         let more: &[&str] = match self {
             Self::Normal => &[],
             Self::Kasan => &KASAN_FLAGS,
+            Self::StackSizes => &["-Zemit-stack-sizes=yes"],
         };
         [&FLAGS, more].concat()
     }
@@ -107,6 +111,7 @@ pub(super) fn build(project: &Project, toolchain: &Toolchain, variant: Variant) 
         .env("RUSTFLAGS", variant.flags().join(" "))
         // It would take the place of RUSTFLAGS.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .quiet()
         .run()
         .context("the driver does not build for ring 0")?;
     Ok(object)
