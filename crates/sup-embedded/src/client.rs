@@ -26,6 +26,11 @@ impl Ring0 for EmbeddedHost {
     fn driver() -> Option<Arc<Driver<Self>>> {
         DRIVER.read().clone()
     }
+
+    /// A process has to ask for addresses beyond 47 bits, and nobody here does.
+    fn address_bits() -> u32 {
+        48
+    }
 }
 
 /// A session with the driver in this process. Dropping it closes the session.

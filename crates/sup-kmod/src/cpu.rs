@@ -86,13 +86,24 @@ pub(crate) fn read_msr(register: u32) -> Option<u64> {
     Some(value)
 }
 
+fn cr4() -> u64 {
+    let cr4: u64;
+    // SAFETY: reading the register changes nothing, and ring 0 may.
+    unsafe { asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack, preserves_flags)) };
+    cr4
+}
+
+/// How many bits an address has. Never sleeps.
+pub(crate) fn address_bits() -> u32 {
+    const LA57: u64 = 1 << 12;
+    if cr4() & LA57 == 0 { 48 } else { 57 }
+}
+
 /// The registers that decide the paging mode.
 pub(crate) fn control_registers() -> ControlRegisters {
     const EFER: u32 = 0xc000_0080;
-    let (cr0, cr4): (u64, u64);
+    let cr0: u64;
     // SAFETY: reading the register changes nothing, and ring 0 may.
     unsafe { asm!("mov {}, cr0", out(reg) cr0, options(nomem, nostack, preserves_flags)) };
-    // SAFETY: reading the register changes nothing, and ring 0 may.
-    unsafe { asm!("mov {}, cr4", out(reg) cr4, options(nomem, nostack, preserves_flags)) };
-    ControlRegisters { cr0, cr4, efer: read_msr(EFER).unwrap_or(0) }
+    ControlRegisters { cr0, cr4: cr4(), efer: read_msr(EFER).unwrap_or(0) }
 }

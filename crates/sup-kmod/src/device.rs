@@ -26,6 +26,7 @@ use sup_core::{Driver, Session};
 use sup_ring0::Ring0;
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::cpu;
 use crate::host::KernelHost;
 use crate::process::Client;
 use crate::shim::log::{Line, log};
@@ -53,6 +54,10 @@ fn with_driver<T>(work: impl FnOnce(&Arc<Driver<KernelHost>>) -> T) -> Option<T>
 impl Ring0 for KernelHost {
     fn driver() -> Option<Arc<Driver<Self>>> {
         with_driver(Arc::clone)
+    }
+
+    fn address_bits() -> u32 {
+        cpu::address_bits()
     }
 }
 

@@ -111,14 +111,17 @@ pub(crate) fn raw(result: Result<Status, Status>) -> i32 {
     result.unwrap_or_else(|status| status).raw()
 }
 
-/// True if `pointer` could be one in ring 0: not in the first or last page, and canonical under five
-/// levels of page tables, which includes four.
-pub(crate) fn is_plausible<T>(pointer: *const T) -> bool {
-    const PAGE: usize = sup_abi::PAGE_SIZE;
-    let address = pointer.addr();
-    let upper = address as u64 >> 56;
-    (PAGE..usize::MAX.wrapping_sub(PAGE).wrapping_add(1)).contains(&address)
-        && (upper == 0 || upper == 0xff)
+/// True if `pointer` could be one in ring 0: not in the first or last page, and canonical.
+pub(crate) fn is_plausible<R: Ring0, T>(pointer: *const T) -> bool {
+    is_plausible_under(R::address_bits(), pointer.addr() as u64)
+}
+
+/// [`is_plausible`] where addresses have so many bits, and the upper ones repeat the last.
+fn is_plausible_under(bits: u32, address: u64) -> bool {
+    const PAGE: u64 = sup_abi::PAGE_SIZE as u64;
+    let upper = address.cast_signed().checked_shr(bits.saturating_sub(1)).unwrap_or(0);
+    (PAGE..u64::MAX.wrapping_sub(PAGE).wrapping_add(1)).contains(&address)
+        && (upper == 0 || upper == -1)
 }
 
 fn handle(object: *mut c_void) -> ObjectHandle {
@@ -167,7 +170,7 @@ unsafe extern "C" fn obj_add_ref_ex<R: Ring0>(
 
 fn add_ref<R: Ring0>(object: *mut c_void, session: *mut SUPDRVSESSION, blocking: Blocking) -> i32 {
     raw(resolve::<R>(session).and_then(|(driver, session)| {
-        if !is_plausible(object) {
+        if !is_plausible::<R, _>(object) {
             return Err(Status::VERR_INVALID_POINTER);
         }
         driver.object_add_ref(&session, handle(object), blocking)?;
@@ -205,7 +208,7 @@ unsafe extern "C" fn get_paging_mode<R: Ring0>() -> u32 {
 /// Corresponds to `SUPR0QueryVTCaps`.
 unsafe extern "C" fn query_vt_caps<R: Ring0>(session: *mut SUPDRVSESSION, caps: *mut u32) -> i32 {
     raw(resolve::<R>(session).and_then(|(driver, _)| {
-        if !is_plausible(caps) {
+        if !is_plausible::<R, _>(caps) {
             return Err(Status::VERR_INVALID_POINTER);
         }
         let result = sup_core::platform::vt_caps(driver.host());
@@ -230,20 +233,21 @@ mod tests {
 
     #[test]
     fn plausible_pointers_are_canonical_and_outside_the_first_and_last_page() {
+        // With four levels of page tables, with five.
         for (address, expected) in [
-            (0_usize, false),
-            (0xfff, false),
-            (0x1000, true),
-            (0x7fff_ffff_ffff, true),
-            (0x00ff_ffff_ffff_ffff, true),
-            (0x0100_0000_0000_0000, false),
-            (0xfeff_ffff_ffff_ffff, false),
-            // Where a kernel with five levels maps pages.
-            (0xff8e_c64b_c3b3_f000, true),
-            (0xffff_8000_0000_0000, true),
-            (0xffff_ffff_ffff_f000, false),
+            (0, [false, false]),
+            (0xfff, [false, false]),
+            (0x1000, [true, true]),
+            (0x7fff_ffff_ffff, [true, true]),
+            (0x8000_0000_0000, [false, true]),
+            (0x00ff_ffff_ffff_ffff, [false, true]),
+            (0x0100_0000_0000_0000, [false, false]),
+            (0xff8e_c64b_c3b3_f000, [false, true]),
+            (0xffff_8000_0000_0000, [true, true]),
+            (0xffff_ffff_ffff_f000, [false, false]),
         ] {
-            assert_eq!(is_plausible(address as *const u8), expected, "{address:#x}");
+            let found = [48, 57].map(|bits| is_plausible_under(bits, address));
+            assert_eq!(found, expected, "{address:#x}");
         }
     }
 }

@@ -44,4 +44,10 @@ pub trait Ring0: Host {
     /// # Context
     /// Never sleeps.
     fn driver() -> Option<Arc<Driver<Self>>>;
+
+    /// How many bits an address has in ring 0: 48 with four levels of page tables, 57 with five.
+    ///
+    /// # Context
+    /// Never sleeps.
+    fn address_bits() -> u32;
 }

@@ -67,9 +67,10 @@ pub(crate) unsafe extern "C" fn supr0_printf<R: Ring0>() -> i32 {
 unsafe extern "C" fn print<R: Ring0>(registers: *const u64, stack: *const u64) -> i32 {
     // SAFETY: the entry stored six words there, the format first.
     let format_address = unsafe { registers.read() };
-    let mut arguments = CallArguments { registers, stack, next: 1 };
+    let mut arguments =
+        CallArguments::<R> { registers, stack, next: 1, host: core::marker::PhantomData };
     let mut line = Line::<R>::new();
-    if is_plausible(format_address as usize as *const u8) {
+    if is_plausible::<R, _>(format_address as usize as *const u8) {
         let mut length = 0_usize;
         arguments.string(format_address, MAX_FORMAT, &mut |_| length = length.wrapping_add(1));
         let start = format_address as usize as *const u8;
@@ -84,13 +85,14 @@ unsafe extern "C" fn print<R: Ring0>(registers: *const u64, stack: *const u64) -
 }
 
 /// The arguments of one call of [`supr0_printf`].
-struct CallArguments {
+struct CallArguments<R> {
     registers: *const u64,
     stack: *const u64,
     next: usize,
+    host: core::marker::PhantomData<R>,
 }
 
-impl Arguments for CallArguments {
+impl<R: Ring0> Arguments for CallArguments<R> {
     fn next(&mut self) -> u64 {
         let index = self.next;
         self.next = index.wrapping_add(1);
@@ -108,7 +110,7 @@ impl Arguments for CallArguments {
 
     fn string(&mut self, address: u64, limit: usize, each: &mut dyn FnMut(u8)) {
         let start = address as usize as *const u8;
-        if !is_plausible(start) {
+        if !is_plausible::<R, _>(start) {
             return;
         }
         for offset in 0..limit {

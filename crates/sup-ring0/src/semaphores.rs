@@ -27,7 +27,7 @@ unsafe fn create<R: Ring0>(
     semaphore: *mut *mut c_void,
 ) -> i32 {
     raw(resolve::<R>(session).and_then(|(driver, session)| {
-        if !is_plausible(semaphore) {
+        if !is_plausible::<R, _>(semaphore) {
             return Err(Status::VERR_INVALID_POINTER);
         }
         let handle = driver.semaphore_create(&session, kind)?;

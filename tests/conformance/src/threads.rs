@@ -82,8 +82,8 @@ impl<'scope, T: Send + 'scope> Sleeper<'scope, T> {
 fn is_asleep(thread: libc::pid_t) -> bool {
     let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).unwrap_or_default();
     // The state follows the name, which is in parentheses and may hold any character. A wait in the
-    // kernel that no signal interrupts is a state of its own.
-    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['S', 'D']))
+    // kernel that no signal interrupts is a state of its own, and may be an idle one.
+    stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['S', 'D', 'I']))
 }
 
 /// A handler of SIGUSR1 that does nothing; dropping it restores the earlier one.

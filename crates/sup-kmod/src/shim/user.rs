@@ -67,11 +67,7 @@ impl UserAddress {
     /// # Context
     /// May sleep.
     #[inline]
-    pub(crate) fn read_words(
-        self,
-        to: &mut [MaybeUninit<u64>],
-        bytes: usize,
-    ) -> Result<(), Errno> {
+    pub(crate) fn read_words(self, to: &mut [MaybeUninit<u64>], bytes: usize) -> Result<(), Errno> {
         let count = checked_bytes(to.len(), bytes)?;
         // SAFETY: the slice is writable words that hold `count` bytes; the shim checks the address.
         Errno::check(unsafe {

@@ -148,7 +148,7 @@ fn cannot_use_what_was_never_an_object(backend: &dyn Backend) -> Verdict {
     let probe = Probe::load(&client)?;
     let object = probe.register(1)?;
     let session = probe.ask(op::FACTS, &[])?.1[2];
-    for pointer in [0, 1, 0xfff, 0x8000_0000_0000, u64::MAX] {
+    for pointer in [0, 1, 0xfff, 0x0100_0000_0000_0000, u64::MAX] {
         let status = probe.status(op::ADD_REF, &[OWN, pointer])?;
         same!(status, Status::VERR_INVALID_POINTER, "{pointer:#x}");
         same!(probe.status(op::RELEASE, &[OWN, pointer])?, INVALID, "{pointer:#x}");

@@ -291,7 +291,7 @@ fn cannot_use_bad_output_pointer_in_ring_zero(backend: &dyn Backend) -> Verdict 
         let status = probe.status(op::SEMAPHORE, &[OWN, function, 0, 0, 1])?;
         same!(status, Status::VERR_INVALID_POINTER);
     }
-    for pointer in [0, 8, 0xfff, 0x8000_0000_0000, u64::MAX - 7] {
+    for pointer in [0, 8, 0xfff, 0x0100_0000_0000_0000, u64::MAX - 7] {
         let status = probe.status(op::VT_CAPS, &[OWN, pointer])?;
         same!(status, Status::VERR_INVALID_POINTER, "{pointer:#x}");
     }
