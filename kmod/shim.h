@@ -195,4 +195,10 @@ int supdrv_open(void **session);
 void supdrv_close(void *session);
 long supdrv_ioctl(void *session, u32 number, u64 argument);
 
+/* ---- between the files of the shim ---- */
+
+/* Before the first timer, and after the last. 0 or a negative errno value. */
+int shim_timers_init(void);
+void shim_timers_exit(void);
+
 #endif

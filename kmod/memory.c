@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT OR GPL-2.0-only
+/*
+ * Memory of the driver, pages, and their mappings in ring 0.
+ */
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/smp.h>
+#include <linux/vmalloc.h>
+#include <asm/tlbflush.h>
+
+#include "shim.h"
+
+/* ---- memory of the driver itself ---- */
+
+void *supdrv_alloc(size_t bytes, size_t align)
+{
+	/* The slabs align a power of two to itself. */
+	return kvmalloc(align > ARCH_KMALLOC_MINALIGN ? roundup_pow_of_two(max(bytes, align)) : bytes,
+			GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+}
+
+void supdrv_free(void *block)
+{
+	kvfree(block);
+}
+
+/* ---- pages ---- */
+
+static gfp_t page_flags(u32 placement)
+{
+	gfp_t flags = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
+
+	return placement == SUPDRV_ANYWHERE ? flags : flags | GFP_DMA32;
+}
+
+static int alloc_run(struct page **pages, u32 count)
+{
+	unsigned int order = get_order((unsigned long)count << PAGE_SHIFT);
+	struct page *first = alloc_pages(page_flags(SUPDRV_CONTIGUOUS_BELOW_4G), order);
+	u32 i;
+
+	if (!first)
+		return -ENOMEM;
+	if (order)
+		split_page(first, order);
+	for (i = 0; i < count; i++)
+		pages[i] = first + i;
+	for (; i < 1U << order; i++)
+		__free_page(first + i);
+	return 0;
+}
+
+int supdrv_pages_alloc(struct page **pages, u32 count, u32 placement)
+{
+	u32 i;
+
+	if (placement == SUPDRV_CONTIGUOUS_BELOW_4G)
+		return alloc_run(pages, count);
+	for (i = 0; i < count; i++) {
+		bool killed = fatal_signal_pending(current);
+
+		pages[i] = killed ? NULL : alloc_page(page_flags(placement));
+		if (!pages[i]) {
+			supdrv_pages_free(pages, i);
+			return killed ? -EINTR : -ENOMEM;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+void supdrv_pages_free(struct page **pages, u32 count)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		put_page(pages[i]);
+		cond_resched();
+	}
+}
+
+u64 supdrv_page_phys(const struct page *page)
+{
+	return page_to_phys((struct page *)page);
+}
+
+void *supdrv_page_address(const struct page *page)
+{
+	return page_address(page);
+}
+
+int supdrv_charge(u32 pages, struct mm_struct **mm)
+{
+	int error;
+
+	if (!current->mm)
+		return -ESRCH;
+	error = account_locked_vm(current->mm, pages, true);
+	if (error)
+		return error;
+	mmgrab(current->mm);
+	*mm = current->mm;
+	return 0;
+}
+
+void supdrv_uncharge(u32 pages, struct mm_struct *mm)
+{
+	account_locked_vm(mm, pages, false);
+	mmdrop(mm);
+}
+
+static pgprot_t protection_of(u32 protection)
+{
+	switch (protection) {
+	case SUPDRV_READ_WRITE:
+		return PAGE_KERNEL;
+	case SUPDRV_READ_EXECUTE:
+		return PAGE_KERNEL_ROX;
+	default:
+		return PAGE_KERNEL_RO;
+	}
+}
+
+void *supdrv_vmap(struct page **pages, u32 count, u32 protection)
+{
+	return vmap(pages, count, VM_MAP, protection_of(protection));
+}
+
+void supdrv_vunmap(void *address)
+{
+	vunmap(address);
+}
+
+int supdrv_protect(void *address, struct page **pages, u32 count, u32 protection)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++) {
+		unsigned int level;
+		pte_t *pte = lookup_address((unsigned long)address + i * PAGE_SIZE, &level);
+
+		if (!pte || level != PG_LEVEL_4K)
+			return -EFAULT;
+		if (pte_present(*pte) && pte_pfn(*pte) != page_to_pfn(pages[i]))
+			return -EFAULT;
+		set_pte(pte, protection == SUPDRV_NONE ?
+				     __pte(0) :
+				     pfn_pte(page_to_pfn(pages[i]), protection_of(protection)));
+	}
+	return 0;
+}
+
+/* Toggling CR4.PGE drops every translation, global ones too; the kernel exports nothing that does. */
+static void flush_this_cpu(void *unused)
+{
+	unsigned long flags, cr4;
+
+	raw_local_irq_save(flags);
+	asm volatile("mov %%cr4, %0" : "=r"(cr4));
+	asm volatile("mov %0, %%cr4" : : "r"(cr4 ^ X86_CR4_PGE) : "memory");
+	asm volatile("mov %0, %%cr4" : : "r"(cr4) : "memory");
+	raw_local_irq_restore(flags);
+}
+
+void supdrv_flush(void)
+{
+	on_each_cpu(flush_this_cpu, NULL, 1);
+}
