@@ -4,14 +4,14 @@ use super::source::{Source, Token};
 use super::{Finding, RING0_CRATES};
 
 /// The crates in which `unsafe` may stand. README.md lists the same ones.
-const UNSAFE_CRATES: [&str; 4] = ["sup-alloc", "sup-embedded", "sup-ring0", "sup"];
+const UNSAFE_CRATES: [&str; 5] = ["sup-alloc", "sup-embedded", "sup-kmod", "sup-ring0", "sup"];
 
 /// Encloses that list in README.md.
 const LIST_OPENS: &str = "<!-- unsafe-crates -->";
 const LIST_CLOSES: &str = "<!-- /unsafe-crates -->";
 
-/// What keeps a panic out of ring 0. sup-abi is data only, so these three have the code.
-const RING0_CODE: [&str; 3] = ["sup-alloc", "sup-core", "sup-ring0"];
+/// What keeps a panic out of ring 0. sup-abi is data only, so these four have the code.
+const RING0_CODE: [&str; 4] = ["sup-alloc", "sup-core", "sup-kmod", "sup-ring0"];
 const RING0_LINTS: [&str; 5] =
     ["unwrap_used", "expect_used", "panic", "indexing_slicing", "arithmetic_side_effects"];
 
