@@ -7,6 +7,7 @@
 mod check;
 mod kbuild;
 mod object;
+mod package;
 mod toolchain;
 
 use std::path::PathBuf;
@@ -35,16 +36,24 @@ pub(crate) struct KmodArgs {
     /// lockdep that is built once; or the path of a header folder. Without it, the one that runs
     #[arg(long, value_name = "KERNEL")]
     pub(crate) kernel: Option<String>,
+    /// Make the source package instead, from which DKMS builds the module on a user's machine, and print
+    /// the path of its archive
+    #[arg(long, conflicts_with = "kernel")]
+    pub(crate) source_package: bool,
 }
 
 pub(crate) fn run(project: &Project, args: &KmodArgs) -> Result<ExitCode> {
+    let made = if args.source_package { package::make(project)? } else { module(project, args)? };
+    report::line(format_args!("{}", made.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn module(project: &Project, args: &KmodArgs) -> Result<PathBuf> {
     let kernel = match &args.kernel {
         Some(name) => Kernel::find(project, name)?,
         None => Kernel::running(project)?,
     };
-    let module = build(project, &kernel)?;
-    report::line(format_args!("{}", module.display()));
-    Ok(ExitCode::SUCCESS)
+    build(project, &kernel)
 }
 
 /// What a module's build needs, by program and Debian package. The headers of newer kernels carry type

@@ -11,7 +11,6 @@ use anyhow::{Context, Result, bail};
 use crate::kernel::Kernel;
 use crate::project::Project;
 
-const SOURCES: [&str; 3] = ["Kbuild", "shim.c", "shim.h"];
 const OBJECT: &str = "driver.o";
 
 /// The C compiler need not be the very one that built the kernel.
@@ -21,8 +20,8 @@ const HARMLESS: &str = "warning: the compiler differs from the one used to build
 pub(super) fn link(project: &Project, kernel: &Kernel, object: &Path) -> Result<PathBuf> {
     let folder = project.target.join("kmod").join(kernel.release());
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    for name in SOURCES {
-        update(&project.root.join("kmod").join(name), &folder.join(name))?;
+    for source in sources(project) {
+        update(&source, &folder.join(source.file_name().unwrap_or_default()))?;
     }
     update(object, &folder.join(OBJECT))?;
 
@@ -45,6 +44,16 @@ pub(super) fn link(project: &Project, kernel: &Kernel, object: &Path) -> Result<
         bail!("the build for kernel {} warned:\n{}", kernel.release(), warnings.join("\n"));
     }
     Ok(folder.join("supdrv.ko"))
+}
+
+/// What Kbuild reads.
+pub(super) fn sources(project: &Project) -> Vec<PathBuf> {
+    let folder = project.root.join("kmod");
+    let mut sources = vec![folder.join("Kbuild")];
+    for extension in ["c", "h"] {
+        sources.extend(project.files_in(&folder.to_string_lossy(), extension));
+    }
+    sources
 }
 
 /// Copies a file that differs: what did not change is not built again.

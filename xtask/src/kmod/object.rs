@@ -15,6 +15,12 @@ use crate::report;
 
 const PACKAGE: &str = "sup-kmod";
 const TARGET: &str = "x86_64-unknown-none";
+/// The parts of Rust's library that are built, with our flags.
+const LIBRARY: &str = "core,alloc,compiler_builtins";
+
+/// What the release profile has to be, whatever the workspace wants for its programs.
+const PROFILE: [&str; 5] =
+    ["panic = 'abort'", "lto = 'fat'", "codegen-units = 1", "opt-level = 2", "debug = false"];
 
 /// What each flag is for.
 const FLAGS: [&str; 11] = [
@@ -99,13 +105,15 @@ pub(super) fn build(project: &Project, toolchain: &Toolchain, variant: Variant) 
     sh.create_dir(&folder)?;
     cargo()
         .args(["rustc", "--package", PACKAGE, "--crate-type", "staticlib", "--release"])
-        .args(["--target", TARGET, "-Zbuild-std=core,alloc,compiler_builtins"])
+        .args(["--target", TARGET])
+        .arg(format!("-Zbuild-std={LIBRARY}"))
         .arg("--target-dir")
         .arg(&folder)
-        .args(["--config", "profile.release.panic='abort'"])
-        .args(["--config", "profile.release.lto='fat'"])
-        .args(["--config", "profile.release.opt-level=2"])
-        .args(["--config", "profile.release.debug=false"])
+        .args(
+            PROFILE
+                .iter()
+                .flat_map(|line| ["--config".to_owned(), format!("profile.release.{line}")]),
+        )
         .arg("--")
         .arg(format!("--emit=obj={}", object.display()))
         .env("RUSTFLAGS", variant.flags().join(" "))
@@ -115,4 +123,17 @@ pub(super) fn build(project: &Project, toolchain: &Toolchain, variant: Variant) 
         .run()
         .context("the driver does not build for ring 0")?;
     Ok(object)
+}
+
+/// The same as cargo's configuration, for who builds without this program.
+pub(super) fn cargo_config() -> String {
+    let list =
+        |words: &[&str]| words.iter().map(|word| format!("    {word:?},\n")).collect::<String>();
+    format!(
+        "[build]\ntarget = {TARGET:?}\ntarget-dir = \"build/rust\"\nrustflags = [\n{}]\n\n\
+         [unstable]\nbuild-std = [\n{}]\n\n[profile.release]\n{}\n",
+        list(&Variant::Normal.flags()),
+        list(&LIBRARY.split(',').collect::<Vec<_>>()),
+        PROFILE.join("\n"),
+    )
 }
