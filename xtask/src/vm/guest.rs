@@ -117,6 +117,9 @@ impl Account {
                     run.elapsed = started.elapsed();
                 }
             }
+            Record::LeftBehind(processes) => self.problems.push(format!(
+                "a program ended and left processes behind, which were killed: {processes}"
+            )),
             Record::ModuleRefused(reason) => {
                 self.problems.push(format!("the kernel did not take supdrv.ko: {reason}"));
             }
@@ -229,6 +232,7 @@ mod tests {
     fn whatever_goes_wrong_with_the_driver_is_a_problem() {
         let reason = || "why".to_owned();
         for record in [
+            Record::LeftBehind(reason()),
             Record::ModuleRefused(reason()),
             Record::NoDevice,
             Record::ModuleStays(reason()),

@@ -12,6 +12,8 @@ pub(super) enum Record {
     Booted(String),
     /// A program starts; with the name of its run.
     Begin(String),
+    /// It ended, and processes of it did not; with a list of them. They were killed.
+    LeftBehind(String),
     /// It ended; with its exit status, which is 128 and the signal's number if one ended it.
     End(u8),
     ModuleInserted,
@@ -37,6 +39,7 @@ impl Record {
         Ok(match kind {
             "booted" => Self::Booted(rest),
             "begin" => Self::Begin(rest),
+            "left-behind" => Self::LeftBehind(rest),
             "end" => Self::End(rest.parse().with_context(|| format!("the guest sent '{line}'"))?),
             "module-inserted" => Self::ModuleInserted,
             "module-refused" => Self::ModuleRefused(rest),
@@ -117,7 +120,7 @@ mod tests {
         let init = include_str!("../../../tests/guest/init");
         let mut known = 0;
         for line in init.lines().filter_map(|line| line.trim().strip_prefix("tell \"")) {
-            let line = line.trim_end_matches('"').replace("$?", "1").replace("$count", "2");
+            let line = line.trim_end_matches('"').replace("$status", "1").replace("$count", "2");
             Record::parse(&line).unwrap();
             known += 1;
         }

@@ -32,12 +32,19 @@ pub(super) struct Results {
     /// The driver that the suite says it ran against.
     backend: Option<String>,
     totals: Option<Counts>,
+    /// The case that ended last: where to look if the suite did not go on.
+    last: Option<String>,
 }
 
 impl Results {
     pub(super) fn parse(output: &str) -> Self {
         let mut results = Self::default();
         for line in output.lines() {
+            let case =
+                ["ok ", "FAILED ", "skipped "].iter().find_map(|word| line.strip_prefix(word));
+            if let Some(case) = case {
+                results.last = case.split(": ").next().map(str::to_owned);
+            }
             if line.starts_with("ok ") {
                 results.counts.passed += 1;
             } else if line.starts_with("FAILED ") {
@@ -53,6 +60,12 @@ impl Results {
         results
     }
 
+    /// How far the suite came.
+    pub(super) fn progress(&self) -> String {
+        let cases = self.counts.passed + self.counts.failed + self.counts.skipped;
+        format!("after {cases} cases, the last `{}`", self.last.as_deref().unwrap_or("none"))
+    }
+
     /// Whether the suite ran to its end with that driver, and every case that it could run passed.
     ///
     /// # Errors
@@ -66,8 +79,10 @@ impl Results {
             "the suite was to run with the {backend} backend and took {named}"
         );
         let totals = self.totals.with_context(|| {
-            let cases = counts.passed + counts.failed + counts.skipped;
-            format!("the suite ended after {cases} cases without its totals, with status {status}")
+            format!(
+                "the suite ended with status {status} and without its totals, {}",
+                self.progress()
+            )
         })?;
         ensure!(totals == counts, "the suite says {totals}, its lines {counts}");
         ensure!(counts.failed == 0, "{} cases failed", counts.failed);
@@ -118,6 +133,18 @@ mod tests {
         let nameless = Results::parse("ok a\n1 passed, 0 failed, 0 skipped\n");
         assert!(nameless.judge("kernel", 0).is_err());
         assert!(nameless.judge("embedded", 0).is_ok());
+    }
+
+    #[test]
+    fn where_a_suite_died_is_told() {
+        let results = Results::parse("backend kernel\nok a::b\nFAILED a::c: x: y\n");
+        let error = results.judge("kernel", 139).unwrap_err().to_string();
+        assert!(
+            error.ends_with(
+                "with status 139 and without its totals, after 2 cases, the last `a::c`"
+            ),
+            "{error}"
+        );
     }
 
     #[test]

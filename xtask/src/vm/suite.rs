@@ -100,7 +100,9 @@ fn row(backend: Backend, account: &Account) -> Row {
     let results = Results::parse(&String::from_utf8_lossy(&run.output));
     let counts = match run.status {
         Some(status) => results.judge(backend.name(), status),
-        None => Err(Error::msg("the guest ended during the suite")),
+        None => {
+            Err(Error::msg(format!("the guest ended during the suite, {}", results.progress())))
+        }
     };
     Row { backend, counts, elapsed: run.elapsed }
 }
