@@ -11,7 +11,11 @@ use crate::require;
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Our programs, by package and name. Another one needs no more than its line here.
-const PROGRAMS: [(&str, &str); 2] = [("sup-conformance", "sup-conformance"), ("supctl", "supctl")];
+const PROGRAMS: [(&str, &str); 3] = [
+    ("sup-conformance", "sup-conformance"),
+    ("sup-kernel-tests", "sup-kernel-tests"),
+    ("supctl", "supctl"),
+];
 
 /// What a program that needs the dynamic loader has in it, and a static one has not.
 const LOADER: &[u8] = b"/lib64/ld-linux-x86-64.so.2";

@@ -1,0 +1,283 @@
+//! A process that uses everything dies at any moment, and nothing is left of it.
+//!
+//! The victim goes through [`STEPS`] in a circle and tells each that it has done. The moment of each kill is
+//! random within twice the time of a whole circle, which is measured first, so that kills meet every step
+//! on slow machines as on fast ones.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitOptions, wait};
+use sup::backend::Kind;
+use sup::{RingZeroView, Session, Status, Timeout};
+use sup_modules::{HELLO, hello};
+
+use crate::check::{Outcome, Report, Stop, Verdict, check, same};
+use crate::observer::Observer;
+use crate::process::{Child, End};
+
+/// How often, and with which random numbers.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The number of processes to kill
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    count: u32,
+    /// Where the random numbers begin; that of a failed run repeats its moments
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+/// What a victim does, in its order; what it dies in is told by the last one that it had done.
+const STEPS: [&str; 9] = [
+    "open",
+    "load a module",
+    "call it",
+    "allocate",
+    "map the clock",
+    "sleep in threads",
+    "open a second session",
+    "wake and wait",
+    "give everything back",
+];
+
+/// Kills so many that what the kernel keeps for later is there before anything is measured.
+const WARM_UP: u32 = 10;
+
+/// What the whole machine may need more at the end than after the warm-up, for other reasons than ours.
+const NOISE_KIB: u64 = 4096;
+
+/// A victim's life, until `note` has had enough of it.
+fn live(mut note: impl FnMut(usize) -> ControlFlow<()>) -> Verdict {
+    let mut done = |step: usize| note(step);
+    loop {
+        let session = Session::open_in(Kind::Kernel)?;
+        let _ = done(0);
+        let service =
+            session.load_service_image(HELLO.image, HELLO.name, hello::SERVICE_HANDLER)?;
+        let _ = done(1);
+        same!(service.call(hello::OP_ECHO_ARG, 7)?.raw(), 7);
+        for operation in [hello::OP_OBJECT, hello::OP_SEMAPHORE] {
+            same!(service.call(operation, 0)?, Status::VINF_SUCCESS, "operation {operation}");
+        }
+        let _ = done(2);
+        let low = session.low_memory(40)?;
+        let contiguous = session.contiguous_memory(8)?;
+        let shared = session.shared_pages(200, RingZeroView::Mapped)?;
+        let unseen = session.shared_pages(100, RingZeroView::None)?;
+        for bytes in [low.bytes(), contiguous.bytes(), shared.bytes(), unseen.bytes()] {
+            // Relaxed: nobody else looks.
+            bytes[bytes.len() - 1].store(1, std::sync::atomic::Ordering::Relaxed);
+        }
+        let _ = done(3);
+        let gip = session.gip()?;
+        check!(gip.now_ns() > 0);
+        let _ = done(4);
+        let (event, all) = (session.event()?, session.manual_reset_event()?);
+        let ended = thread::scope(|scope| {
+            let sleepers: Vec<_> = (0..4)
+                .map(|number| {
+                    let (event, all) = (&event, &all);
+                    scope.spawn(move || match number % 2 {
+                        0 => event.wait(Timeout::Never),
+                        _ => all.wait(Timeout::Never),
+                    })
+                })
+                .collect();
+            let _ = done(5);
+            let second = Session::open_in(Kind::Kernel)?;
+            let other = second.event()?;
+            let _memory = second.low_memory(2)?;
+            let again =
+                second.load_service_image(HELLO.image, HELLO.name, hello::SERVICE_HANDLER)?;
+            same!(again.call(hello::OP_NOP, 0)?, Status::VINF_SUCCESS);
+            let _ = done(6);
+            other.signal()?;
+            other.wait(Timeout::Never)?;
+            all.signal()?;
+            // Signals do not add up: as long as one sleeps, there may be one too few.
+            while !sleepers.iter().all(thread::ScopedJoinHandle::is_finished) {
+                event.signal()?;
+                thread::yield_now();
+            }
+            for sleeper in sleepers {
+                sleeper.join().map_err(|_| Stop::failed("a sleeper panicked"))??;
+            }
+            let _ = done(7);
+            Ok::<(), Stop>(())
+        });
+        ended?;
+        drop((event, all, gip, unseen, shared, contiguous, low));
+        service.free()?;
+        drop(session);
+        if done(8).is_break() {
+            return Ok(());
+        }
+    }
+}
+
+/// Random numbers, good enough to choose moments (splitmix64).
+#[derive(Debug)]
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ mixed >> 31
+    }
+}
+
+/// How many victims died in each step.
+type Deaths = [u32; STEPS.len()];
+
+/// Kills one victim after `moment`; returns the step in which it died.
+fn kill_one(observer: &Observer, moment: Duration) -> Verdict<usize> {
+    let before = observer.look()?;
+    let (mut reader, mut writer) = io::pipe()?;
+    let mut victim = Child::start(|| {
+        live(|step| match writer.write_all(&[step as u8]) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        })
+    })?;
+    drop(writer);
+    sleep(moment);
+    if victim.try_end()?.is_some() {
+        return victim.finish().and(Err(Stop::failed("the victim ended by itself")));
+    }
+    victim.send(Signal::KILL)?;
+    same!(victim.wait()?, End::Killed(libc::SIGKILL));
+    let mut steps = Vec::new();
+    reader.read_to_end(&mut steps)?;
+    observer.wait_for(&before)?;
+    Ok(steps.last().map_or(0, |step| (usize::from(*step) + 1) % STEPS.len()))
+}
+
+/// The time of a whole circle.
+fn circle() -> Verdict<Duration> {
+    let begin = Instant::now();
+    Child::start(|| {
+        live(|step| {
+            if step + 1 == STEPS.len() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+    })?
+    .finish()?;
+    Ok(begin.elapsed())
+}
+
+/// Memory of the machine in KiB.
+#[derive(Debug, Clone, Copy)]
+struct Memory {
+    /// What nobody uses, or could be had by dropping caches.
+    spare: u64,
+    /// What the kernel's own objects take for good.
+    slab: u64,
+}
+
+impl Memory {
+    fn look() -> Verdict<Self> {
+        let all = fs::read_to_string("/proc/meminfo")?;
+        let field = |name: &str| -> Verdict<u64> {
+            let line = all.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let count = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+            count.ok_or_else(|| Stop::failed(format_args!("/proc/meminfo has no {name} in kB")))
+        };
+        Ok(Self { spare: field("MemAvailable")?, slab: field("SUnreclaim")? })
+    }
+}
+
+/// Kills all of them; returns where they died, and the memory after the warm-up.
+fn kill_all(observer: &Observer, count: u32, random: &mut Random) -> Verdict<(Deaths, Memory)> {
+    // The first one pays for what the kernel makes once.
+    circle()?;
+    let range = 2 * circle()?.as_micros().max(1) as u64;
+    let mut deaths = Deaths::default();
+    let mut memory = Memory::look()?;
+    for number in 0..count {
+        if number == WARM_UP {
+            memory = Memory::look()?;
+        }
+        let moment = Duration::from_micros(random.next() % range);
+        match kill_one(observer, moment) {
+            Ok(step) => deaths[step] += 1,
+            Err(Stop::Failed(why)) => {
+                return Err(Stop::Failed(format!("kill {number}, after {moment:?}: {why}")));
+            }
+            Err(skipped) => return Err(skipped),
+        }
+    }
+    Ok((deaths, memory))
+}
+
+/// So few kills do not say anything about where they strike.
+const ENOUGH_TO_STRIKE: u32 = 50;
+
+fn struck_everywhere(deaths: &Deaths, count: u32) -> Verdict {
+    if count < ENOUGH_TO_STRIKE {
+        return Err(Stop::Skipped(format!("needs --count {ENOUGH_TO_STRIKE} or more")));
+    }
+    let steps = deaths.iter().filter(|deaths| **deaths > 0).count();
+    check!(steps > STEPS.len() / 2, "only {steps} of {} steps were struck", STEPS.len());
+    Ok(())
+}
+
+fn does_not_grow(before: Memory, after: Memory) -> Verdict {
+    let lost = before.spare.saturating_sub(after.spare);
+    let grown = after.slab.saturating_sub(before.slab);
+    check!(lost < NOISE_KIB, "{lost} KiB of memory are gone, {NOISE_KIB} would be noise");
+    check!(
+        grown < NOISE_KIB,
+        "the kernel's objects grew by {grown} KiB, {NOISE_KIB} would be noise"
+    );
+    Ok(())
+}
+
+/// Every victim was waited for, and none of them left a child.
+fn leaves_no_zombie() -> Verdict {
+    match wait(WaitOptions::NOHANG) {
+        Err(Errno::CHILD) => Ok(()),
+        other => Err(Stop::failed(format_args!("this process still has children: {other:?}"))),
+    }
+}
+
+/// Kills, and reports what is left.
+///
+/// # Errors
+/// There is no driver, or standard output is gone.
+pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
+    let observer = Observer::open()?;
+    let mut report = Report::start()?;
+    let clock = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let seed = args.seed.unwrap_or(clock.as_nanos() as u64);
+    writeln!(io::stdout(), "{} kills, --seed {seed}", args.count)?;
+
+    let killed = kill_all(&observer, args.count, &mut Random(seed));
+    let (left, found) = match killed {
+        Ok(found) => (Outcome::Passed, Some(found)),
+        Err(stop) => (Err(stop).into(), None),
+    };
+    report.note("kill::leaves_nothing_in_the_driver", &left)?;
+    report.note("kill::leaves_no_zombie", &leaves_no_zombie().into())?;
+    if let Some((deaths, before)) = found {
+        let after = Memory::look();
+        let mut line = String::new();
+        for (step, deaths) in STEPS.iter().zip(deaths) {
+            // Writing to a string does not fail.
+            let _ = write!(line, "{}{step}: {deaths}", if line.is_empty() { "" } else { ", " });
+        }
+        writeln!(io::stdout(), "died in: {line}")?;
+        writeln!(io::stdout(), "memory after {WARM_UP} kills {before:?}, at the end {after:?}")?;
+        report.note("kill::strikes_everywhere", &struck_everywhere(&deaths, args.count).into())?;
+        let grown = after.and_then(|after| does_not_grow(before, after));
+        report.note("kill::needs_no_more_memory_each_time", &grown.into())?;
+    }
+    report.end()
+}

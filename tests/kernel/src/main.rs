@@ -1,0 +1,65 @@
+//! `sup-kernel-tests`: what only the kernel's driver can do wrong.
+//!
+//! The conformance suite asks every backend whether it keeps the rules of the requests. Here are the
+//! rules that a process cannot break for itself, and a kernel can: what a descriptor is across `dup`,
+//! `fork`, `exec` and sockets, what becomes of mappings, whose rights count, what hostile pointers and
+//! threads do, and that nothing is left of a process that was killed in the middle of everything.
+//!
+//! Made for the guest, where `/dev/supdrv` is there and the user is root:
+//! ```text
+//! cargo xtask vm run -- sup-kernel-tests games
+//! cargo xtask vm run -- sup-kernel-tests kill --count 500
+//! ```
+//! It prints a line a test, `ok NAME`, `FAILED NAME: WHY` or `skipped NAME: REASON`, and the totals at
+//! the end; the exit status is 0 if nothing failed.
+//!
+//! [`games`] holds the tests by subject, [`kill`] the dying processes. [`check`] runs and reports,
+//! [`process`] makes processes, [`device`] speaks to the driver without the library, [`region`] is memory
+//! to misbehave with, [`observer`] sees what the driver holds.
+
+mod check;
+mod device;
+mod games;
+mod kill;
+mod observer;
+mod process;
+mod region;
+mod wait;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tests of the kernel's driver, to be run as root where /dev/supdrv is
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Another one needs a line here and one in `main`.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays with descriptors, mappings, rights, packets, threads and signals
+    Games(games::Args),
+    /// Kills a process that uses everything, again and again, and looks for what it leaves
+    Kill(kill::Args),
+    /// What a test starts by `exec`
+    #[command(hide = true)]
+    Inherited(games::exec::Args),
+}
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Games(args) => games::run(&args),
+        Command::Kill(args) => kill::run(&args),
+        Command::Inherited(args) => games::exec::run(&args),
+    };
+    ended.unwrap_or_else(|error| {
+        // If this cannot be written either, the exit status still tells.
+        let _ = writeln!(io::stderr(), "sup-kernel-tests: {error}");
+        ExitCode::FAILURE
+    })
+}
