@@ -53,10 +53,7 @@ impl Kernel {
             return debug::find(project);
         }
         if release::is_series(name) {
-            return match archive::newest(project, name)? {
-                Some(release) => archive::find(project, name, &release),
-                None => sid::find(project, name),
-            };
+            return Self::of_series(project, name);
         }
         if Path::new(name).is_dir() {
             return Self::in_folder(name, name);
@@ -65,6 +62,26 @@ impl Kernel {
             "no kernel `{name}`: give a series such as 6.1, 6.12 or 7.2, `debug`, or the path of a \
              folder with a kernel's headers"
         )
+    }
+
+    fn of_series(project: &Project, series: &str) -> Result<Self> {
+        for cached in [archive::cached, sid::cached] {
+            if let Some(kernel) = cached(project, series)? {
+                return Ok(kernel);
+            }
+        }
+        let releases = archive::releases(project)?;
+        if let Some(release) = archive::newest(&releases, series) {
+            return archive::find(project, series, &release);
+        }
+        // The development release has one kernel, which is newer than all others.
+        let wanted = Release::new(series).numbers();
+        if let Some(newer) = releases.iter().find(|release| release.numbers() > wanted) {
+            bail!(
+                "no kernel {series}: the archive of this machine has none, but newer ones like {newer}"
+            );
+        }
+        sid::find(project, series)
     }
 
     /// The kernel that this machine runs: its installed headers, else those of the archive.

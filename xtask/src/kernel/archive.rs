@@ -1,6 +1,6 @@
 //! Debian's kernels for virtual machines, out of the archive that this machine uses.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use xshell::cmd;
@@ -13,6 +13,8 @@ use crate::{report, require};
 /// The flavour for virtual machines: the same code as the others, with fewer drivers.
 const FLAVOUR: &str = "-cloud-amd64";
 const HEADERS: &str = "linux-headers-";
+/// `6.12-cloud-amd64` has the two of its series and the one of the flavour.
+const SERIES_NUMBERS: usize = 3;
 
 /// apt changes to a user who cannot write to our folders, and says so at length.
 const AS_WE_ARE: &str = "APT::Sandbox::User=root";
@@ -28,43 +30,76 @@ pub(super) fn common_folder(release: &Release) -> String {
     format!("{HEADERS}{version}-common")
 }
 
-/// The newest release of a series that the archive has.
-pub(super) fn newest(project: &Project, series: &str) -> Result<Option<Release>> {
-    Ok(newest_of(&package_names(project, &format!("{HEADERS}{series}."))?, series))
-}
-
-pub(super) fn has(project: &Project, release: &Release) -> Result<bool> {
-    let package = headers_package(release);
-    Ok(package_names(project, &package)?.lines().any(|name| name == package))
-}
-
-/// The names of packages, one a line, that begin in one way.
-fn package_names(project: &Project, prefix: &str) -> Result<String> {
+/// The releases that the archive has. A machine that never asked its archive does so now.
+///
+/// # Errors
+/// apt knows none, or there is no apt.
+pub(super) fn releases(project: &Project) -> Result<Vec<Release>> {
     if !require::is_on_path("apt-get") {
         bail!(
             "kernels come out of a Debian archive, and this machine has no apt-get: give the path of \
-               a folder with a kernel's headers"
+             a folder with a kernel's headers"
         );
     }
-    Ok(cmd!(project.sh, "apt-cache pkgnames {prefix}").quiet().read()?)
+    let known = || anyhow::Ok(releases_of(&package_names(project)?));
+    let mut releases = known()?;
+    if releases.is_empty() && rustix::process::geteuid().is_root() {
+        cmd!(project.sh, "apt-get -q update").ignore_stdout().run()?;
+        releases = known()?;
+    }
+    if releases.is_empty() {
+        bail!("apt knows no package {HEADERS}*{FLAVOUR}: try `apt-get update`");
+    }
+    Ok(releases)
 }
 
-fn newest_of(packages: &str, series: &str) -> Option<Release> {
-    packages
-        .lines()
-        .filter_map(|package| package.strip_prefix(HEADERS))
+/// Whether there are headers for a release, of whatever flavour.
+pub(super) fn has(project: &Project, release: &Release) -> Result<bool> {
+    let package = headers_package(release);
+    Ok(require::is_on_path("apt-get")
+        && package_names(project)?.lines().any(|name| name == package))
+}
+
+/// The names of all packages with headers, one a line.
+fn package_names(project: &Project) -> Result<String> {
+    Ok(cmd!(project.sh, "apt-cache pkgnames {HEADERS}").quiet().read()?)
+}
+
+/// Of our flavour only, and none of the packages that stand for the newest of their series.
+fn releases_of(packages: &str) -> Vec<Release> {
+    let releases = packages.lines().filter_map(|package| package.strip_prefix(HEADERS));
+    releases
         .filter(|release| release.ends_with(FLAVOUR))
         .map(Release::new)
-        .filter(|release| release.is_of(series))
-        .max_by_key(Release::numbers)
+        .filter(|release| release.numbers().len() > SERIES_NUMBERS)
+        .collect()
+}
+
+/// The newest release of a series.
+pub(super) fn newest(releases: &[Release], series: &str) -> Option<Release> {
+    let of_series = releases.iter().filter(|release| release.is_of(series));
+    of_series.max_by_key(|release| release.numbers()).cloned()
+}
+
+fn entry(label: &str) -> String {
+    format!("kernel-{label}")
+}
+
+/// The kernel that the cache has under a label. Neither apt nor a network is asked.
+pub(super) fn cached(project: &Project, label: &str) -> Result<Option<Kernel>> {
+    cache::find(&entry(label))?.map(|folder| in_cache(project, label, folder)).transpose()
+}
+
+fn in_cache(project: &Project, label: &str, folder: PathBuf) -> Result<Kernel> {
+    // It may be older than the archive.
+    let release = unpacked(project, &folder)?;
+    Ok(Kernel { label: label.to_owned(), release, place: Place::Unpacked(folder) })
 }
 
 /// Downloads and unpacks a release, unless the cache has one under this label.
 pub(super) fn find(project: &Project, label: &str, release: &Release) -> Result<Kernel> {
-    let folder = cache::entry(&format!("kernel-{label}"), |folder| fill(project, folder, release))?;
-    // The entry may be older than the archive.
-    let release = unpacked(project, &folder)?;
-    Ok(Kernel { label: label.to_owned(), release, place: Place::Unpacked(folder) })
+    let folder = cache::entry(&entry(label), |folder| fill(project, folder, release))?;
+    in_cache(project, label, folder)
 }
 
 fn fill(project: &Project, folder: &Path, release: &Release) -> Result<()> {
@@ -127,9 +162,12 @@ mod tests {
     fn finds_the_newest_of_a_series() {
         let packages = "linux-headers-6.1.0-9-cloud-amd64\nlinux-headers-6.1.0-56-cloud-amd64\n\
             linux-headers-6.1.0-56-common\nlinux-headers-6.1.0-57-rt-amd64\n\
-            linux-headers-6.12.117+deb12-cloud-amd64\nlinux-headers-6.12-cloud-amd64\n";
-        assert_eq!(newest_of(packages, "6.1"), Some(Release::new("6.1.0-56-cloud-amd64")));
-        assert_eq!(newest_of(packages, "7.2"), None);
+            linux-headers-6.12.117+deb12-cloud-amd64\nlinux-headers-6.12-cloud-amd64\n\
+            linux-headers-cloud-amd64\n";
+        let releases = releases_of(packages);
+        assert_eq!(releases.len(), 3);
+        assert_eq!(newest(&releases, "6.1"), Some(Release::new("6.1.0-56-cloud-amd64")));
+        assert_eq!(newest(&releases, "7.2"), None);
     }
 
     #[test]

@@ -13,6 +13,11 @@ use anyhow::{Context, Result};
 /// Begins the name of an entry that is being filled; behind it stands the process that does.
 const UNFINISHED: &str = ".unfinished-";
 
+/// The folder of an entry that is there.
+pub(super) fn find(name: &str) -> Result<Option<PathBuf>> {
+    Ok(Some(folder()?.join(name)).filter(|entry| entry.is_dir()))
+}
+
 /// The folder of an entry: the one that is there, else a new one that `fill` fills.
 pub(super) fn entry(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     entry_in(&folder()?, name, fill)

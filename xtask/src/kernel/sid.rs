@@ -4,7 +4,7 @@
 //! library. What runs there runs in namespaces of its own: the kernel takes the mounts away again when
 //! the last process is gone, whatever ended it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use xshell::{Cmd, Shell, cmd};
@@ -39,12 +39,25 @@ shift 2
 mount -t proc proc "$root/proc" && mount --bind "$module" "$root$MODULE_IN_ROOT" && exec chroot "$root" "$@"
 "#;
 
-pub(super) fn find(project: &Project, series: &str) -> Result<Kernel> {
-    require::program(project, "mmdebstrap", "mmdebstrap")?;
+fn entry(series: &str) -> String {
+    format!("root-{series}")
+}
+
+/// The kernel of a root file system that the cache has.
+pub(super) fn cached(project: &Project, series: &str) -> Result<Option<Kernel>> {
+    cache::find(&entry(series))?.map(|root| in_root(project, series, root)).transpose()
+}
+
+fn in_root(project: &Project, series: &str, root: PathBuf) -> Result<Kernel> {
     require::program(project, "unshare", "util-linux")?;
-    let root = cache::entry(&format!("kernel-{series}"), |folder| fill(project, folder, series))?;
     let release = installed(project, &root)?;
     Ok(Kernel { label: series.to_owned(), release, place: Place::Root(root) })
+}
+
+pub(super) fn find(project: &Project, series: &str) -> Result<Kernel> {
+    require::program(project, "mmdebstrap", "mmdebstrap")?;
+    let root = cache::entry(&entry(series), |folder| fill(project, folder, series))?;
+    in_root(project, series, root)
 }
 
 fn fill(project: &Project, folder: &Path, series: &str) -> Result<()> {
