@@ -51,7 +51,10 @@ fn ensure(condition: bool) -> Result<(), PacketError> {
 
 /// A packet whose header was checked.
 struct Packet<'a> {
-    header: Header,
+    /// What the header says of the input, header included.
+    bytes_in: usize,
+    /// What it says of the output.
+    bytes_out: usize,
     bytes: &'a mut [u8],
 }
 
@@ -69,11 +72,11 @@ impl Packet<'_> {
     }
 
     fn bytes_in(&self) -> usize {
-        self.header.bytes_in as usize
+        self.bytes_in
     }
 
     fn bytes_out(&self) -> usize {
-        self.header.bytes_out as usize
+        self.bytes_out
     }
 
     /// Answers with an output, or with the header alone if there is none.
@@ -100,10 +103,10 @@ impl Packet<'_> {
     }
 
     fn finish(&mut self, status: Status, bytes_out: usize) {
-        self.header.rc = status.raw();
-        self.header.bytes_out = u32::try_from(bytes_out).unwrap_or(u32::MAX);
-        if let Some(place) = self.bytes.get_mut(..HEADER_BYTES) {
-            place.copy_from_slice(self.header.as_bytes());
+        // The rest of the header stays as it came, in the driver's own copy.
+        if let Ok((header, _)) = Header::mut_from_prefix(self.bytes) {
+            header.rc = status.raw();
+            header.bytes_out = u32::try_from(bytes_out).unwrap_or(u32::MAX);
         }
     }
 }
@@ -127,18 +130,17 @@ impl<H: Host> Driver<H> {
         packet: &mut [u8],
     ) -> Result<(), PacketError> {
         let (header, _) = Header::read_from_prefix(packet).map_err(|_| MALFORMED)?;
-        let sizes = [header.bytes_in as usize, header.bytes_out as usize];
+        let (bytes_in, bytes_out) = (header.bytes_in as usize, header.bytes_out as usize);
         ensure(header.flags & HEADER_FLAGS_MASK == HEADER_FLAGS)?;
-        ensure(sizes.iter().all(|size| (HEADER_BYTES..=packet.len()).contains(size)))?;
-        let function = Function::try_from(function);
-        let cookies = [header.cookie, header.session_cookie];
-        if function == Ok(Function::Connect) {
+        ensure(bytes_in.min(bytes_out) >= HEADER_BYTES && bytes_in.max(bytes_out) <= packet.len())?;
+        if function == Function::Connect as u32 {
             ensure(header.cookie == INITIAL_COOKIE)?;
         } else {
-            ensure(cookies == [self.cookie(), session.cookie()])?;
+            ensure(header.cookie == self.cookie() && header.session_cookie == session.cookie())?;
         }
-        let function = function.map_err(|_| PacketError(Status::VERR_GENERAL_FAILURE))?;
-        self.run(session, function, &mut Packet { header, bytes: packet })
+        let function =
+            Function::try_from(function).map_err(|_| PacketError(Status::VERR_GENERAL_FAILURE))?;
+        self.run(session, function, &mut Packet { bytes_in, bytes_out, bytes: packet })
     }
 
     fn run(

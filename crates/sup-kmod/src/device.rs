@@ -22,7 +22,7 @@ use sup_abi::Status;
 use sup_abi::request::{HEADER_BYTES, Header, MAX_PACKET_BYTES, PROTOCOL_VERSION, ioctl};
 use sup_alloc::{Arc, Vec};
 use sup_core::host::LogLevel;
-use sup_core::{Driver, Session};
+use sup_core::{Driver, PacketError, Session};
 use sup_ring0::Ring0;
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -182,15 +182,25 @@ fn request(session: &Arc<KernelSession>, number: u32, user: UserAddress) -> Resu
     if input != 0 {
         user.offset(HEADER_BYTES).read_words(rest, input).map_err(|_| EFAULT)?;
     }
-    for word in rest.iter_mut().take(words.saturating_sub(HEADER_WORDS)).skip(input_words) {
+    let mut index = HEADER_WORDS.saturating_add(input_words);
+    while let Some(word) = buffer.get_mut(index).filter(|_| index < words) {
         // SAFETY: the word is this function's own. (Volatile, so that a few stores do not become a call
         // of memset, which costs more.)
         unsafe { word.as_mut_ptr().write_volatile(0) };
+        index = index.saturating_add(1);
     }
     // SAFETY: header, input and the loop just initialised the first `words` words, which are in the
     // array, since the packet is small.
-    let packet = unsafe { core::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), words) };
-    carry_out(session, function, user, packet, bytes)
+    let packet: &mut [u64] =
+        unsafe { core::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), words) };
+    let sent = packet.as_mut_bytes().get_mut(..bytes).ok_or(EINVAL)?;
+    let answered = dispatch(session, function, sent).map_err(errno)?;
+    user.write_words(packet, answered).map_err(|_| EFAULT)
+}
+
+/// Why the transport refuses a packet, in its own terms.
+fn errno(PacketError(status): PacketError) -> i32 {
+    ioctl::errno_of(status)
 }
 
 /// For a packet that is too long for the stack.
@@ -213,30 +223,21 @@ fn large_request(
     to.get_mut(..HEADER_BYTES).ok_or(EINVAL)?.copy_from_slice(header.as_bytes());
     let rest = to.get_mut(HEADER_BYTES..bytes_in).ok_or(EINVAL)?;
     user.offset(HEADER_BYTES).read(rest).map_err(|_| EFAULT)?;
-    carry_out(session, function, user, &mut packet, bytes)
+    let sent = packet.as_mut_bytes().get_mut(..bytes).ok_or(EINVAL)?;
+    let answered = dispatch(session, function, sent).map_err(errno)?;
+    user.write(packet.as_bytes().get(..answered).ok_or(EINVAL)?).map_err(|_| EFAULT)
 }
 
-/// Dispatches a packet of `bytes` bytes and copies the answer out. In line twice, because the short way
-/// of a small request is worth some kilobytes of code.
-#[inline(always)]
-fn carry_out(
+/// Hands a packet to the running driver; returns how many bytes of it are the answer.
+#[inline(never)]
+fn dispatch(
     session: &Arc<KernelSession>,
     function: u32,
-    user: UserAddress,
-    packet: &mut [u64],
-    bytes: usize,
-) -> Result<(), i32> {
-    let buffer = packet.as_mut_bytes().get_mut(..bytes).ok_or(EINVAL)?;
-    match with_driver(|driver| driver.dispatch(session, function, buffer)) {
-        Some(Ok(())) => {}
-        Some(Err(error)) => return Err(ioctl::errno_of(error.0)),
-        None => return Err(EINVAL),
-    }
-    let (answer, _) = Header::read_from_prefix(packet.as_bytes()).map_err(|_| EINVAL)?;
-    let bytes_out = answer.bytes_out as usize;
-    if bytes_out > SMALL_PACKET_BYTES {
-        let output = packet.as_bytes().get(..bytes_out).ok_or(EINVAL)?;
-        return user.write(output).map_err(|_| EFAULT);
-    }
-    user.write_words(packet, bytes_out).map_err(|_| EFAULT)
+    packet: &mut [u8],
+) -> Result<usize, PacketError> {
+    with_driver(|driver| driver.dispatch(session, function, packet))
+        .unwrap_or(Err(PacketError(Status::VERR_INVALID_HANDLE)))?;
+    let (answer, _) = Header::read_from_prefix(packet)
+        .map_err(|_| PacketError(Status::VERR_INVALID_PARAMETER))?;
+    Ok(answer.bytes_out as usize)
 }
