@@ -27,12 +27,12 @@ impl Region {
         Self { address: address.get(), pages }
     }
 
-    /// New memory of the process, with an unmapped page behind it.
+    /// New memory of the process, with a page behind it that nobody can touch.
     pub(crate) fn new(pages: usize) -> Verdict<Self> {
         Self::with_flags(pages, MapFlags::PRIVATE)
     }
 
-    /// New memory of the process with an address of 32 bits, with an unmapped page behind it.
+    /// The same, with an address of 32 bits.
     pub(crate) fn below_4_gib(pages: usize) -> Verdict<Self> {
         let low = MapFlags::from_bits_retain(libc::MAP_32BIT.cast_unsigned());
         Self::with_flags(pages, MapFlags::PRIVATE | low)
@@ -44,7 +44,8 @@ impl Region {
         // SAFETY: without an address and without MAP_FIXED the kernel chooses unused address space.
         let start = unsafe { mm::mmap_anonymous(std::ptr::null_mut(), bytes, access, flags) }?;
         let region = Self { address: start as u64, pages };
-        Self { address: region.end(), pages: 1 }.unmap()?;
+        // Not unmapped: the next mapping of a page would be put there.
+        Self { address: region.end(), pages: 1 }.protect(MprotectFlags::empty())?;
         Ok(region)
     }
 
@@ -147,7 +148,8 @@ impl Region {
         Ok(is_there(write_from(&writer, address, 1))?)
     }
 
-    /// Whether the kernel can write the first byte of the region on behalf of this process.
+    /// Whether the kernel can write the first byte of the region, which is zero afterwards, on behalf of
+    /// this process.
     pub(crate) fn can_write(&self) -> Verdict<bool> {
         let (reader, mut writer) = io::pipe()?;
         writer.write_all(&[0])?;

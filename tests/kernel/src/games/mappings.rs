@@ -305,7 +305,7 @@ fn locked_processes_get_memory_too(_observer: &Observer) -> Verdict {
     let device = Device::open()?;
     let event = device.event()?;
     let (words, clock) = (device.word_page()?, device.clock_page()?);
-    check!(words.can_write()? && clock.is_clock_page()?);
+    check!(words.can_read()? && clock.is_clock_page()?);
     device.signal(event)?;
     for service in Service::ALL {
         let memory = device.allocate(service, 9)?;

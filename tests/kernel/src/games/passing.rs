@@ -76,7 +76,7 @@ fn receive_session(socket: &UnixStream) -> Verdict<(Device, Letter)> {
 fn works_here(device: &Device, event: u32) -> Verdict {
     check!(device.clock_page()?.is_clock_page()?, "no clock in this process");
     let words = device.word_page()?;
-    check!(words.can_write()?, "no state words in this process");
+    check!(words.can_read()?, "no state words in this process");
     let before = words.get::<8>()?;
     device.signal(event)?;
     check!(words.get::<8>()? != before, "the words at {:#x} do not change", words.address());
