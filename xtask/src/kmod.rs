@@ -94,6 +94,9 @@ pub(crate) fn check(project: &Project, kernels: &[Kernel]) -> Result<Vec<String>
     let object = object::build(project, &toolchain, Variant::StackSizes)?;
     findings.extend(check::frames(&object)?);
 
+    // The kernels' builds would fail of the same, and say less.
+    broken(&findings)?;
+
     let mut sizes = Vec::new();
     for kernel in kernels {
         let bytes = check::text_bytes(&build(project, kernel)?)?;
@@ -105,9 +108,15 @@ pub(crate) fn check(project: &Project, kernels: &[Kernel]) -> Result<Vec<String>
             ));
         }
     }
+    broken(&findings)?;
+    Ok(sizes)
+}
+
+fn broken(findings: &[String]) -> Result<()> {
     if findings.is_empty() {
-        return Ok(sizes);
+        return Ok(());
     }
     let count = findings.len();
-    Err(Error::msg(findings.join("\n    ")).context(format!("the driver breaks {count} promises")))
+    Err(Error::msg(findings.join("\n    "))
+        .context(format!("broken promises of the driver: {count}")))
 }

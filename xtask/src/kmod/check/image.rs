@@ -9,6 +9,9 @@ use object::{
     SectionKind,
 };
 
+/// Tables that list every function, and so say nothing of who uses one.
+const TABLES: [&str; 2] = ["__patchable_function_entries", ".stack_sizes"];
+
 /// A place in an object, which has no addresses yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
@@ -79,7 +82,8 @@ impl<'a> Image<'a> {
     /// a section, which the compiler resolved itself.
     pub(super) fn references(&self) -> Vec<Reference> {
         let mut references = Vec::new();
-        for section in self.file.sections() {
+        let is_table = |name| TABLES.contains(&name);
+        for section in self.file.sections().filter(|section| !section.name().is_ok_and(is_table)) {
             for (offset, relocation) in section.relocations() {
                 let from = self.name_at(section.index(), offset);
                 references.extend(self.target(&relocation).map(|to| Reference { from, to }));
