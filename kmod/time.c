@@ -14,6 +14,12 @@
 
 #include "shim.h"
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
+#define read_msr_safely rdmsrq_safe
+#else
+#define read_msr_safely rdmsrl_safe
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 static inline void hrtimer_setup(struct hrtimer *timer,
 				 enum hrtimer_restart (*function)(struct hrtimer *),
@@ -181,5 +187,5 @@ void supdrv_on_each_cpu(void (*visit)(void *context), void *context)
 
 int supdrv_read_msr(u32 index, u64 *value)
 {
-	return rdmsrl_safe(index, value);
+	return read_msr_safely(index, value);
 }

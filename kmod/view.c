@@ -13,6 +13,12 @@
 
 #include "shim.h"
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+#define UNRESERVED mk_vma_flags(VMA_NORESERVE_BIT)
+#else
+#define UNRESERVED VM_NORESERVE
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 {
@@ -98,7 +104,7 @@ struct file *supdrv_view_file(void)
 {
 	/* A file of the kernel's own memory file system, for its inode: the mappings of an inode can be
 	 * found again. Its contents are not used. */
-	struct file *file = shmem_file_setup("supdrv", 0, VM_NORESERVE);
+	struct file *file = shmem_file_setup("supdrv", 0, UNRESERVED);
 
 	if (IS_ERR(file))
 		return NULL;

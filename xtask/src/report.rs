@@ -83,14 +83,14 @@ pub(crate) fn bytes(bytes: &[u8]) {
 
 /// What a guest's run of the conformance suite showed: a line a driver, and what else went wrong.
 pub(crate) fn suite(outcome: &Outcome) {
-    line(format_args!("{HEADING}conformance on Linux {}{HEADING:#}", outcome.release));
-    for Row { backend, counts, elapsed } in &outcome.rows {
+    line(format_args!("{HEADING}on Linux {}{HEADING:#}", outcome.release));
+    for Row { name, counts, elapsed } in &outcome.rows {
         let (style, text) = match counts {
             Ok(counts) => (GREEN, counts.to_string()),
             Err(error) => (RED, format!("{error:#}")),
         };
         let seconds = Seconds(*elapsed);
-        line(format_args!("  {style}{:<9}{style:#} {seconds}  {text}", backend.name()));
+        line(format_args!("  {style}{name:<9}{style:#} {seconds}  {text}"));
     }
     for problem in &outcome.problems {
         line(format_args!("{RED}problem{RED:#}: {problem}"));

@@ -60,7 +60,7 @@ const fn long(
     Step { name, about, is_long: true, run }
 }
 
-pub(crate) const STEPS: [Step; 19] = [
+pub(crate) const STEPS: [Step; 21] = [
     quick("fmt", quick::fmt, "every source file is formatted"),
     quick("rules", quick::rules, "the house rules that no compiler knows"),
     quick("clippy", quick::clippy, "no lint warns, in any target"),
@@ -71,8 +71,10 @@ pub(crate) const STEPS: [Step; 19] = [
     quick("loom", long::loom, "the semaphores in the interleavings that two preemptions make"),
     quick("supctl", doctor::run, "the doctor passes, and so does a bare `cargo run --release`"),
     quick("kmod", kmod::run, "supdrv.ko builds, and its object keeps what is promised of it"),
-    quick("vm-6.1", vm::linux_6_1, "the conformance suite in a guest with Linux 6.1, both drivers"),
-    quick("vm-6.12", vm::linux_6_12, "the same with Linux 6.12"),
+    quick("vm-6.1", vm::linux_6_1, "both drivers in a guest with Linux 6.1; games, kills, fuzzing"),
+    quick("vm-6.12", vm::linux_6_12, "both drivers in a guest with Linux 6.12; games"),
+    long("vm-7.2", vm::linux_7_2, "both drivers in a guest with Linux 7.2; games"),
+    long("vm-debug", vm::debug_kernel, "with KASAN, lockdep and kmemleak; a million requests"),
     long("stress", long::stress, "64 threads on the semaphores, 10 million operations a test"),
     long("asan", long::asan, "all tests under AddressSanitizer, with leak detection"),
     long("tsan", long::tsan, "all tests under ThreadSanitizer"),

@@ -29,6 +29,7 @@ use self::guest::Driver;
 use self::job::Job;
 pub(crate) use self::programs::require;
 use self::record::Piece;
+use self::suite::Suite;
 use crate::project::Project;
 use crate::report;
 
@@ -42,7 +43,10 @@ pub(crate) fn run(project: &Project, command: &VmCommand) -> Result<ExitCode> {
 
 fn test(project: &Project, args: &VmTestArgs) -> Result<ExitCode> {
     let backends = args.backend.as_ref().map_or(&Backend::ALL[..], slice::from_ref);
-    suite::run(project, &args.guest, args.filter.as_deref(), backends)?.judge()?;
+    let filter = args.filter.as_deref();
+    let suites: Vec<_> =
+        backends.iter().map(|backend| Suite::conformance(*backend, filter)).collect();
+    suite::run(project, &args.guest, &suites)?.judge()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -175,7 +175,7 @@ fn circle() -> Verdict<Duration> {
 
 /// Memory of the machine in KiB.
 #[derive(Debug, Clone, Copy)]
-struct Memory {
+pub(crate) struct Memory {
     /// What nobody uses, or could be had by dropping caches.
     spare: u64,
     /// What the kernel's own objects take for good.
@@ -183,7 +183,7 @@ struct Memory {
 }
 
 impl Memory {
-    fn look() -> Verdict<Self> {
+    pub(crate) fn look() -> Verdict<Self> {
         let all = fs::read_to_string("/proc/meminfo")?;
         let field = |name: &str| -> Verdict<u64> {
             let line = all.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
@@ -192,6 +192,11 @@ impl Memory {
         };
         let spare = field("MemAvailable")? + kept_by_processors()?;
         Ok(Self { spare, slab: field("SUnreclaim")? })
+    }
+
+    /// By how many KiB the kernel's objects grew.
+    pub(crate) fn grown_since(&self, before: &Self) -> u64 {
+        self.slab.saturating_sub(before.slab)
     }
 }
 

@@ -18,6 +18,7 @@
 //! to misbehave with, [`observer`] sees what the driver holds.
 
 mod check;
+mod cycles;
 mod device;
 mod games;
 mod kill;
@@ -46,6 +47,8 @@ enum Command {
     Games(games::Args),
     /// Kills a process that uses everything, again and again, and looks for what it leaves
     Kill(kill::Args),
+    /// Inserts and removes the driver under load
+    Cycles(cycles::Args),
     /// What a test starts by `exec`
     #[command(hide = true)]
     Inherited(games::exec::Args),
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Games(args) => games::run(&args),
         Command::Kill(args) => kill::run(&args),
+        Command::Cycles(args) => cycles::run(&args),
         Command::Inherited(args) => games::exec::run(&args),
     };
     ended.unwrap_or_else(|error| {

@@ -89,12 +89,12 @@ fn unsafe_list() {
     good(
         check,
         "README.md",
-        &list("`sup-alloc`, `sup-ring0`\n`sup-embedded` and `sup`, no `unsafe` else"),
+        &list("`sup-alloc`, `sup-ring0`\n`sup-embedded`, `sup-kmod` and `sup`, no `unsafe` else"),
     );
     good(check, "ARCHITECTURE.md", "");
     bad(check, "README.md", "# supdrv", &[1]);
     bad(check, "README.md", &list("`sup-alloc`, `sup-ring0`, `sup-embedded`"), &[2]);
-    bad(check, "README.md", &list("`sup-alloc` `sup-ring0` `sup-embedded` `sup` `supctl`"), &[2]);
+    bad(check, "README.md", &list("`sup-alloc` `sup-ring0` `sup-embedded` `sup-kmod` `sup` `supctl`"), &[2]);
 }
 
 #[test]

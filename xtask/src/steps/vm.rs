@@ -1,4 +1,5 @@
-//! The conformance suite in guests with stock kernels: the kernel's driver beside the one in the process.
+//! Guests with stock kernels and with one that checks itself: the conformance suite with the kernel's
+//! driver beside the one in the process, and the kernel driver's own tests.
 
 use anyhow::Result;
 
@@ -7,21 +8,45 @@ use crate::kmod;
 use crate::project::Project;
 use crate::vm;
 use crate::vm::args::{Backend, GuestArgs};
-use crate::vm::suite::{self, Row};
+use crate::vm::suite::{self, Row, Suite};
 
 pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
-    guest(project, "6.1")
+    let own = [
+        Suite::kernel("games", None),
+        Suite::kernel("kill", Some(20)),
+        Suite::kernel("fuzz", Some(20_000)),
+        Suite::cycles(10),
+    ];
+    guest(project, GuestArgs::with_kernel("6.1"), &own)
 }
 
 pub(super) fn linux_6_12(project: &Project) -> Result<Verdict> {
-    guest(project, "6.12")
+    guest(project, GuestArgs::with_kernel("6.12"), &[Suite::kernel("games", None)])
 }
 
-fn guest(project: &Project, kernel: &str) -> Result<Verdict> {
+pub(super) fn linux_7_2(project: &Project) -> Result<Verdict> {
+    guest(project, GuestArgs::with_kernel("7.2"), &[Suite::kernel("games", None)])
+}
+
+/// Slower by an order of magnitude: the kernel checks every access and every lock.
+pub(super) fn debug_kernel(project: &Project) -> Result<Verdict> {
+    let args = GuestArgs { timeout_s: 7200, memory_mib: 2048, ..GuestArgs::with_kernel("debug") };
+    let own = [
+        Suite::kernel("games", None),
+        Suite::kernel("kill", Some(500)),
+        Suite::kernel("fuzz", Some(1_000_000)),
+        Suite::cycles(200),
+    ];
+    guest(project, args, &own)
+}
+
+/// The conformance suite with both drivers, then the kernel driver's own tests.
+fn guest(project: &Project, args: GuestArgs, own: &[Suite]) -> Result<Verdict> {
     if let Err(error) = vm::require(project).and_then(|()| kmod::require(project)) {
         return Verdict::skipped(format!("{error:#}"));
     }
-    let outcome = suite::run(project, &GuestArgs::with_kernel(kernel), None, &Backend::ALL)?;
+    let conformance = Backend::ALL.map(|backend| Suite::conformance(backend, None));
+    let outcome = suite::run(project, &args, &[&conformance, own].concat())?;
     outcome.judge()?;
     let notes: Vec<String> = outcome.rows.iter().filter_map(note).collect();
     Verdict::passed_with(notes.join("; "))
@@ -30,5 +55,5 @@ fn guest(project: &Project, kernel: &str) -> Result<Verdict> {
 /// `kernel: 183 passed, 0 failed, 0 skipped`.
 fn note(row: &Row) -> Option<String> {
     let counts = row.counts.as_ref().ok()?;
-    Some(format!("{}: {counts}", row.backend.name()))
+    Some(format!("{}: {counts}", row.name))
 }

@@ -1,4 +1,5 @@
-//! The conformance suite in a guest: with the driver in the process, and with the kernel's.
+//! Suites in a guest: the conformance suite with the driver in the process and with the kernel's, and
+//! the kernel driver's own tests.
 
 use std::time::Duration;
 
@@ -12,12 +13,43 @@ use super::results::{Counts, Results};
 use crate::project::Project;
 use crate::report;
 
-const SUITE: &str = "sup-conformance";
+/// A program that tests, with the driver that it is to test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Suite {
+    pub(crate) name: String,
+    backend: Backend,
+    /// Whether the driver is in the kernel before the program starts.
+    is_inserted: bool,
+    command: Vec<String>,
+}
 
-/// The suite's results with one driver.
+impl Suite {
+    /// The cases that every backend has to pass, or those whose name contains `filter`.
+    pub(crate) fn conformance(backend: Backend, filter: Option<&str>) -> Self {
+        let mut command = vec!["sup-conformance".to_owned()];
+        command.extend(filter.into_iter().flat_map(|f| ["--filter".to_owned(), f.to_owned()]));
+        let is_inserted = backend == Backend::Kernel;
+        Self { name: backend.name().to_owned(), backend, is_inserted, command }
+    }
+
+    /// A subcommand of `sup-kernel-tests`, so many times if it counts.
+    pub(crate) fn kernel(subcommand: &str, count: Option<u32>) -> Self {
+        let mut command = vec!["sup-kernel-tests".to_owned(), subcommand.to_owned()];
+        command.extend(count.into_iter().flat_map(|n| ["--count".to_owned(), n.to_string()]));
+        let name = subcommand.to_owned();
+        Self { name, backend: Backend::Kernel, is_inserted: true, command }
+    }
+
+    /// Inserts and removes the driver itself, so many times.
+    pub(crate) fn cycles(count: u32) -> Self {
+        Self { is_inserted: false, ..Self::kernel("cycles", Some(count)) }
+    }
+}
+
+/// The results of one suite.
 #[derive(Debug)]
 pub(crate) struct Row {
-    pub(crate) backend: Backend,
+    pub(crate) name: String,
     /// An error is a suite that did not run to its end, or that is not to be believed.
     pub(crate) counts: Result<Counts>,
     pub(crate) elapsed: Duration,
@@ -41,50 +73,43 @@ impl Outcome {
             let line = problem.lines().next().unwrap_or_default();
             bail!("{line}");
         }
-        for Row { backend, counts, .. } in &self.rows {
+        for Row { name, counts, .. } in &self.rows {
             if let Err(error) = counts {
-                bail!("{} backend: {error:#}", backend.name());
+                bail!("{name}: {error:#}");
             }
         }
         Ok(())
     }
 }
 
-/// Runs the suite with each of `backends` in one guest, and shows it: each case as it ends, the sums.
+/// Runs `suites` one after the other in one guest, and shows them: each case as it ends, the sums.
 ///
 /// # Errors
 /// The guest cannot be prepared. What fails in it is in the outcome.
-pub(crate) fn run(
-    project: &Project,
-    args: &GuestArgs,
-    filter: Option<&str>,
-    backends: &[Backend],
-) -> Result<Outcome> {
+pub(crate) fn run(project: &Project, args: &GuestArgs, suites: &[Suite]) -> Result<Outcome> {
     let mut job = Job::default();
-    let mut command = vec![SUITE.to_owned()];
-    command
-        .extend(filter.into_iter().flat_map(|filter| ["--filter".to_owned(), filter.to_owned()]));
-    for backend in backends {
-        let name = backend.name();
+    for Suite { name, backend, is_inserted, command } in suites {
+        let value = backend.name().to_owned();
         let mut variables = args.variables.clone();
-        variables.push(Variable { name: "SUP_BACKEND".to_owned(), value: name.to_owned() });
-        match backend {
-            Backend::Embedded => job.run(name, &variables, &command),
-            Backend::Kernel => job.run_with_module(name, &variables, &command),
+        variables.push(Variable { name: "SUP_BACKEND".to_owned(), value });
+        if *is_inserted {
+            job.run_with_module(name, &variables, command);
+        } else {
+            job.run(name, &variables, command);
         }
     }
-    let needs_driver = backends.contains(&Backend::Kernel);
+    let needs_driver = suites.iter().any(|suite| suite.backend == Backend::Kernel);
     let driver = if needs_driver { Driver::Included } else { Driver::LeftOut };
     let machine = guest::prepare(project, args, driver, &job)?;
     let account = guest::run(&machine, |piece| match piece {
         Piece::Record(Record::Begin(name)) => {
-            report::line(format_args!("{SUITE} with the {name} backend, Linux {}:", args.kernel));
+            report::line(format_args!("{name}, Linux {}:", args.kernel));
         }
         Piece::Record(_) => {}
         Piece::Text(text) => report::bytes(text),
     })?;
     let outcome = Outcome {
-        rows: backends.iter().map(|&backend| row(backend, &account)).collect(),
+        rows: suites.iter().map(|suite| row(suite, &account)).collect(),
         release: account.release,
         problems: account.problems,
     };
@@ -92,17 +117,18 @@ pub(crate) fn run(
     Ok(outcome)
 }
 
-fn row(backend: Backend, account: &Account) -> Row {
-    let Some(run) = account.run(backend.name()) else {
+fn row(suite: &Suite, account: &Account) -> Row {
+    let name = suite.name.clone();
+    let Some(run) = account.run(&name) else {
         let counts = Err(Error::msg("the suite was not run"));
-        return Row { backend, counts, elapsed: Duration::ZERO };
+        return Row { name, counts, elapsed: Duration::ZERO };
     };
     let results = Results::parse(&String::from_utf8_lossy(&run.output));
     let counts = match run.status {
-        Some(status) => results.judge(backend.name(), status),
+        Some(status) => results.judge(suite.backend.name(), status),
         None => {
             Err(Error::msg(format!("the guest ended during the suite, {}", results.progress())))
         }
     };
-    Row { backend, counts, elapsed: run.elapsed }
+    Row { name, counts, elapsed: run.elapsed }
 }

@@ -1,0 +1,78 @@
+//! [`Answers`]: what a thread remembers of the driver's answers, to name it in later requests.
+
+use sup_abi::request::{
+    ContAllocOut, Function, GipMapOut, HEADER_BYTES, LoadModuleOut, MemoryOut, SemaphoreCreateOut,
+};
+use zerocopy::FromBytes;
+
+use crate::random::Random;
+
+/// So many of a kind, the latest.
+const DEPTH: usize = 8;
+
+/// The latest of one kind.
+#[derive(Debug, Default)]
+struct Latest<T> {
+    values: [T; DEPTH],
+    count: usize,
+}
+
+impl<T: Copy> Latest<T> {
+    fn note(&mut self, value: T) {
+        self.values[self.count % DEPTH] = value;
+        self.count += 1;
+    }
+}
+
+/// Names that were valid once. Most still are; that some are not is as good.
+#[derive(Debug, Default)]
+pub(super) struct Answers {
+    images: Latest<u64>,
+    blocks: Latest<u64>,
+    semaphores: Latest<u32>,
+}
+
+impl Answers {
+    /// Remembers what a request that succeeded answered.
+    pub(super) fn note(&mut self, function: Function, packet: &[u8]) {
+        fn output<T: FromBytes>(packet: &[u8]) -> Option<T> {
+            Some(T::read_from_prefix(packet.get(HEADER_BYTES..)?).ok()?.0)
+        }
+        match function {
+            Function::LoadModule => {
+                let answer = output::<LoadModuleOut>(packet);
+                answer.into_iter().for_each(|answer| self.images.note(answer.base.get()));
+            }
+            Function::LowAlloc | Function::PageAllocEx => {
+                let answer = output::<MemoryOut>(packet);
+                answer.into_iter().for_each(|answer| self.blocks.note(answer.r3.get()));
+            }
+            Function::ContAlloc => {
+                let answer = output::<ContAllocOut>(packet);
+                answer.into_iter().for_each(|answer| self.blocks.note(answer.r3.get()));
+            }
+            // Not a block, but it is worth a try to free it as one.
+            Function::GipMap => {
+                let answer = output::<GipMapOut>(packet);
+                answer.into_iter().for_each(|answer| self.blocks.note(answer.r3.get()));
+            }
+            Function::SemaphoreCreate => {
+                let answer = output::<SemaphoreCreateOut>(packet);
+                answer.into_iter().for_each(|answer| self.semaphores.note(answer.value));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn image(&self, random: &mut Random) -> u64 {
+        random.choose(&self.images.values)
+    }
+
+    pub(super) fn block(&self, random: &mut Random) -> u64 {
+        random.choose(&self.blocks.values)
+    }
+
+    pub(super) fn semaphore(&self, random: &mut Random) -> u32 {
+        random.choose(&self.semaphores.values)
+    }
+}
