@@ -9,21 +9,24 @@
 //! ```text
 //! cargo xtask vm run -- sup-kernel-tests games
 //! cargo xtask vm run -- sup-kernel-tests kill --count 500
+//! cargo xtask vm run -- sup-kernel-tests fuzz --count 1000000
 //! ```
 //! It prints a line a test, `ok NAME`, `FAILED NAME: WHY` or `skipped NAME: REASON`, and the totals at
 //! the end; the exit status is 0 if nothing failed.
 //!
-//! [`games`] holds the tests by subject, [`kill`] the dying processes. [`check`] runs and reports,
+//! [`games`] holds the tests by subject, [`kill`] the dying processes, [`fuzz`] the noise. [`check`] runs and reports,
 //! [`process`] makes processes, [`device`] speaks to the driver without the library, [`region`] is memory
 //! to misbehave with, [`observer`] sees what the driver holds.
 
 mod check;
 mod cycles;
 mod device;
+mod fuzz;
 mod games;
 mod kill;
 mod observer;
 mod process;
+mod random;
 mod region;
 mod wait;
 
@@ -49,6 +52,8 @@ enum Command {
     Kill(kill::Args),
     /// Inserts and removes the driver under load
     Cycles(cycles::Args),
+    /// Sends requests from well-formed to noise, by several threads on several sessions
+    Fuzz(fuzz::Args),
     /// What a test starts by `exec`
     #[command(hide = true)]
     Inherited(games::exec::Args),
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
         Command::Games(args) => games::run(&args),
         Command::Kill(args) => kill::run(&args),
         Command::Cycles(args) => cycles::run(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Inherited(args) => games::exec::run(&args),
     };
     ended.unwrap_or_else(|error| {

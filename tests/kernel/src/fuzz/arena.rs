@@ -48,7 +48,12 @@ impl Arena {
     }
 
     /// Sends under any number what lies at an address: of an arena, or where nothing is.
-    pub(super) fn send(&self, file: BorrowedFd<'_>, number: u32, address: u64) -> Result<(), Errno> {
+    pub(super) fn send(
+        &self,
+        file: BorrowedFd<'_>,
+        number: u32,
+        address: u64,
+    ) -> Result<(), Errno> {
         // SAFETY: the driver writes from the address on and no further than the guard page of an arena,
         // where no Rust object is; `Shot` makes no other addresses but those that nothing can be at.
         match unsafe { libc::ioctl(file.as_raw_fd(), number.into(), address) } {
