@@ -94,7 +94,12 @@ fn unsafe_list() {
     good(check, "ARCHITECTURE.md", "");
     bad(check, "README.md", "# supdrv", &[1]);
     bad(check, "README.md", &list("`sup-alloc`, `sup-ring0`, `sup-embedded`"), &[2]);
-    bad(check, "README.md", &list("`sup-alloc` `sup-ring0` `sup-embedded` `sup-kmod` `sup` `supctl`"), &[2]);
+    bad(
+        check,
+        "README.md",
+        &list("`sup-alloc` `sup-ring0` `sup-embedded` `sup-kmod` `sup` `supctl`"),
+        &[2],
+    );
 }
 
 #[test]
