@@ -2,7 +2,7 @@
 //!
 //! [`toolchain`] finds a compiler for ring 0, [`object`] makes one object of all our Rust, [`kbuild`]
 //! has the kernel's own build system link it with the C shim. The object is the same for every kernel
-//! but one with KASAN. [`check`] looks whether it keeps what is promised of it.
+//! but one with KASAN. [`mod@check`] looks whether it keeps what is promised of it.
 
 mod check;
 mod kbuild;

@@ -1,6 +1,6 @@
 //! What is promised of the driver's object, checked on the object itself.
 //!
-//! [`symbols`] finds panics and imports that no kernel has, [`code`] floating point, [`frames`] large
+//! [`symbols`] finds panics and imports that no kernel has, [`code`] floating point, [`mod@frames`] large
 //! stack frames. Each tells its findings as sentences, so that all of them are shown at once.
 
 mod code;
