@@ -14,13 +14,15 @@
 //! It prints a line a test, `ok NAME`, `FAILED NAME: WHY` or `skipped NAME: REASON`, and the totals at
 //! the end; the exit status is 0 if nothing failed.
 //!
-//! [`games`] holds the tests by subject, [`kill`] the dying processes, [`fuzz`] the noise. [`check`] runs and reports,
-//! [`process`] makes processes, [`device`] speaks to the driver without the library, [`region`] is memory
-//! to misbehave with, [`observer`] sees what the driver holds.
+//! [`games`] holds the tests by subject, [`kill`] the dying processes, [`cycles`] the insertions, [`fuzz`]
+//! the noise and [`figures`] the costs. [`check`] runs and reports, [`process`] makes processes,
+//! [`device`] speaks to the driver without the library, [`region`] is memory to misbehave with,
+//! [`observer`] sees what the driver holds, [`random`] are numbers to choose by.
 
 mod check;
 mod cycles;
 mod device;
+mod figures;
 mod fuzz;
 mod games;
 mod kill;
@@ -54,6 +56,8 @@ enum Command {
     Cycles(cycles::Args),
     /// Sends requests from well-formed to noise, by several threads on several sessions
     Fuzz(fuzz::Args),
+    /// Counts what calls cost, beside bare ones
+    Figures(figures::Args),
     /// What a test starts by `exec`
     #[command(hide = true)]
     Inherited(games::exec::Args),
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Command::Kill(args) => kill::run(&args),
         Command::Cycles(args) => cycles::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Figures(args) => figures::run(&args),
         Command::Inherited(args) => games::exec::run(&args),
     };
     ended.unwrap_or_else(|error| {
