@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: hands its arguments to the package `sup-bench`, and its exit status back.
+//! `cargo xtask bench`: hands its arguments to the package `sup-bench`, and its exit status back; the
+//! suite `kernel` instead to `sup-kernel-tests` in a guest whose clock counts instructions.
 
 use std::process::{Command, ExitCode};
 
@@ -6,8 +7,37 @@ use anyhow::{Context, Result, ensure};
 
 use crate::cli::BenchArgs;
 use crate::project::Project;
+use crate::report;
+use crate::vm;
+use crate::vm::args::{GuestArgs, VmCommand, VmRunArgs};
+
+/// The suite that needs a guest, and runs only when it is named.
+const KERNEL: &str = "kernel";
 
 pub(crate) fn run(project: &Project, args: &BenchArgs) -> Result<ExitCode> {
+    if args.suite.as_deref() == Some(KERNEL) && !args.list {
+        return in_guest(project, args);
+    }
+    let ended = on_host(project, args)?;
+    if args.list {
+        report::line(format_args!(
+            "{KERNEL:<12} the kernel's driver, in instructions, in a guest; only when it is named"
+        ));
+    }
+    Ok(ended)
+}
+
+/// One processor and a clock that counts make the figures repeatable.
+fn in_guest(project: &Project, args: &BenchArgs) -> Result<ExitCode> {
+    let guest = GuestArgs { icount: true, ..GuestArgs::with_kernel(&args.kernel) };
+    let mut command = vec!["sup-kernel-tests", "figures"];
+    command.extend(args.json.then_some("--json"));
+    command.extend(args.check.then_some("--check"));
+    let command = command.into_iter().map(str::to_owned).collect();
+    vm::run(project, &VmCommand::Run(VmRunArgs { guest, without_module: false, command }))
+}
+
+fn on_host(project: &Project, args: &BenchArgs) -> Result<ExitCode> {
     ensure!(
         project.root.join("tests/bench/Cargo.toml").is_file(),
         "this tree has no figures to take: the package `sup-bench` (tests/bench) is missing"

@@ -49,8 +49,11 @@ pub(crate) struct TestArgs {
 /// Measure, in the release build: every figure with its spread, its comparison and its goal
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// The suite to run; all of them without one
+    /// The suite to run; without one all of them but `kernel`, which needs a guest
     pub(crate) suite: Option<String>,
+    /// The kernel of the suite `kernel`, as for `cargo xtask vm`
+    #[arg(long, default_value = "6.1", value_name = "V")]
+    pub(crate) kernel: String,
     /// Print JSON instead of a table
     #[arg(long)]
     pub(crate) json: bool,
