@@ -21,6 +21,7 @@ use sup_modules::{HELLO, hello};
 use crate::check::{Outcome, Report, Stop, Verdict, check, same};
 use crate::observer::Observer;
 use crate::process::{Child, End};
+use crate::random::Random;
 
 /// How often, and with which random numbers.
 #[derive(Debug, clap::Args)]
@@ -118,20 +119,6 @@ fn live(mut note: impl FnMut(usize) -> ControlFlow<()>) -> Verdict {
         if done(8).is_break() {
             return Ok(());
         }
-    }
-}
-
-/// Random numbers, good enough to choose moments (splitmix64).
-#[derive(Debug)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
     }
 }
 
@@ -275,7 +262,7 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     let seed = args.seed.unwrap_or(clock.as_nanos() as u64);
     writeln!(io::stdout(), "{} kills, --seed {seed}", args.count)?;
 
-    let killed = kill_all(&observer, args.count, &mut Random(seed));
+    let killed = kill_all(&observer, args.count, &mut Random::new(seed));
     let (left, found) = match killed {
         Ok(found) => (Outcome::Passed, Some(found)),
         Err(stop) => (Err(stop).into(), None),
