@@ -160,13 +160,16 @@ impl<H: Host> Driver<H> {
     /// # Context
     /// May sleep.
     pub fn counts(&self) -> Counts {
+        // One lock at a time: a guard inside the literal would live to its end.
+        let objects = self.objects.lock().count() as u64;
+        let image_references = self.images.lock().references();
         let mut counts = Counts {
             sessions: 0,
-            objects: self.objects.lock().count() as u64,
+            objects,
             handles: 0,
             memory_blocks: 0,
             memory_pages: 0,
-            image_references: self.images.lock().references(),
+            image_references,
         };
         // One session at a time and by handle: their own locks are not taken under this one.
         let mut after = None;

@@ -182,13 +182,10 @@ impl<H: Host> Driver<H> {
             let memory = session.memory.lock();
             (memory.blocks(), memory.pages())
         };
-        Counts {
-            sessions: 1,
-            objects: self.objects().lock().count_of(session.objects) as u64,
-            handles: session.semaphores.lock().count() as u64,
-            memory_blocks,
-            memory_pages,
-            image_references: references_in(&session.images.lock()),
-        }
+        // One lock at a time: a guard inside the literal would live to its end.
+        let objects = self.objects().lock().count_of(session.objects) as u64;
+        let handles = session.semaphores.lock().count() as u64;
+        let image_references = references_in(&session.images.lock());
+        Counts { sessions: 1, objects, handles, memory_blocks, memory_pages, image_references }
     }
 }
