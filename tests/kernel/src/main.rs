@@ -9,7 +9,7 @@
 //! ```text
 //! cargo xtask vm run -- sup-kernel-tests games
 //! cargo xtask vm run -- sup-kernel-tests kill --count 500
-//! cargo xtask vm run -- sup-kernel-tests fuzz --count 1000000
+//! cargo xtask vm run --timeout-s 1800 -- sup-kernel-tests fuzz --count 1000000
 //! ```
 //! It prints a line a test, `ok NAME`, `FAILED NAME: WHY` or `skipped NAME: REASON`, and the totals at
 //! the end; the exit status is 0 if nothing failed.
