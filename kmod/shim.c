@@ -18,10 +18,10 @@ void supdrv_log(u32 level, const char *text, u32 bytes)
 {
 	switch (level) {
 	case 0:
-		pr_err("supdrv: %.*s\n", (int)bytes, text);
+		pr_err_ratelimited("supdrv: %.*s\n", (int)bytes, text);
 		break;
 	case 1:
-		pr_warn("supdrv: %.*s\n", (int)bytes, text);
+		pr_warn_ratelimited("supdrv: %.*s\n", (int)bytes, text);
 		break;
 	case 2:
 		pr_info("supdrv: %.*s\n", (int)bytes, text);

@@ -30,7 +30,8 @@ void supdrv_free(void *block);
 
 /* ---- log ---- */
 
-/* One line, without a line end, which need not be terminated. Level: 0 error, 1 warning, 2 info, 3 debug. */
+/* One line, without a line end, which need not be terminated. Level: 0 error, 1 warning, 2 info, 3 debug.
+ * Ring 3 can cause errors and warnings, so the kernel drops them when they come too often. */
 void supdrv_log(u32 level, const char *text, u32 bytes);
 
 /* ---- locks ---- */

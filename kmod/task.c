@@ -66,26 +66,24 @@ struct task_struct *supdrv_current(void)
 int supdrv_task_sleep(const u32 *woken, u64 deadline, bool interruptible)
 {
 	ktime_t until = deadline > KTIME_MAX ? KTIME_MAX : (ktime_t)deadline;
-	int result = 0;
+	bool is_over = false;
 
 	/* Not counted as load, and no hung task: a wait may last for ever. */
 	set_current_state(interruptible ? TASK_INTERRUPTIBLE : TASK_IDLE);
-	/* The barrier above pairs with the one in wake_up_process. */
-	if (READ_ONCE(*woken)) {
-		/* Nothing to wait for. */
-	} else if (interruptible && signal_pending(current)) {
-		result = -EINTR;
-	} else if (deadline == U64_MAX) {
+	/* The barrier above pairs with the one in wake_up_process. A signal that is pending already makes
+	 * both calls return at once. */
+	if (READ_ONCE(*woken))
+		__set_current_state(TASK_RUNNING);
+	else if (deadline == U64_MAX)
 		schedule();
-		if (interruptible && !READ_ONCE(*woken) && signal_pending(current))
-			result = -EINTR;
-	} else if (schedule_hrtimeout(&until, HRTIMER_MODE_ABS) == 0) {
-		result = -ETIME;
-	} else if (interruptible && !READ_ONCE(*woken) && signal_pending(current)) {
-		result = -EINTR;
-	}
+	else
+		is_over = !schedule_hrtimeout(&until, HRTIMER_MODE_ABS);
 	__set_current_state(TASK_RUNNING);
-	return result;
+	if (READ_ONCE(*woken))
+		return 0;
+	if (is_over)
+		return -ETIME;
+	return interruptible && signal_pending(current) ? -EINTR : 0;
 }
 
 void supdrv_task_wake(struct task_struct *task)

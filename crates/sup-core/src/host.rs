@@ -51,7 +51,9 @@ pub trait Host: Sized + Send + Sync + 'static {
 
     /// The clock and the counter at one instant, as exactly as the host can take them together.
     /// Never sleeps.
-    fn now_and_tsc(&self) -> (Nanoseconds, u64);
+    fn now_and_tsc(&self) -> (Nanoseconds, u64) {
+        crate::gip::sample(|| self.now(), || self.tsc())
+    }
 
     /// Frequency of the time stamp counter in Hz, as well as it is known without the page's own
     /// measurement. The first call may take milliseconds.

@@ -14,6 +14,28 @@ const CR4_PGE: u64 = 1 << 7;
 const EFER_LMA: u64 = 1 << 10;
 const EFER_NXE: u64 = 1 << 11;
 
+/// The current processor's x2APIC id, or the initial APIC id of one that has no such leaf.
+///
+/// ```
+/// use sup_core::platform::apic_id;
+///
+/// let old = |leaf, _| if leaf == 1 { [0, 7 << 24, 0, 0] } else { [2, 0, 0, 0] };
+/// assert_eq!(apic_id(old), 7);
+/// let new = |leaf, _| if leaf == 0xb { [1, 2, 0, 300] } else { [0xb, 0, 0, 0] };
+/// assert_eq!(apic_id(new), 300);
+/// ```
+pub fn apic_id(cpuid: impl Fn(u32, u32) -> [u32; 4]) -> u32 {
+    let [last, ..] = cpuid(0, 0);
+    if last >= 0xb {
+        let [_, ebx, _, edx] = cpuid(0xb, 0);
+        if ebx != 0 {
+            return edx;
+        }
+    }
+    let [_, ebx, ..] = cpuid(1, 0);
+    ebx >> 24
+}
+
 /// The paging mode that the control registers make.
 ///
 /// ```

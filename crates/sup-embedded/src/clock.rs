@@ -41,23 +41,8 @@ impl Counter for Tsc {
     }
 }
 
-/// Clock and counter together: the tightest of a few brackets of the clock between two counters.
-pub(crate) fn now_and_tsc() -> (Nanoseconds, u64) {
-    let bracket = || {
-        let before = Tsc.read();
-        let now = now();
-        let after = Tsc.read();
-        (after.wrapping_sub(before), now, before)
-    };
-    let mut best = bracket();
-    for _ in 0..2 {
-        let next = bracket();
-        if next.0 < best.0 {
-            best = next;
-        }
-    }
-    let (width, now, before) = best;
-    (now, before.wrapping_add(width / 2))
+fn now_and_tsc() -> (Nanoseconds, u64) {
+    sup_core::gip::sample(now, || Tsc.read())
 }
 
 /// Frequency of the counter in Hz, measured once over two milliseconds.

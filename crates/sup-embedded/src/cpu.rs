@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use sup_core::host::{ControlRegisters, CpuIdentity, CpuSummary};
+use sup_core::platform::apic_id;
 
 /// The highest processor number in a kernel list like `0-3,7`, and how many it names.
 fn parse_list(list: &str) -> Option<(u16, u16)> {
@@ -41,20 +42,7 @@ pub(crate) fn summary() -> CpuSummary {
 
 /// The current processor.
 pub(crate) fn current() -> CpuIdentity {
-    CpuIdentity { index: u16::try_from(sched_getcpu()).unwrap_or(u16::MAX), apic: apic_id() }
-}
-
-/// The x2APIC id, or the initial APIC id of a processor that has no such leaf.
-fn apic_id() -> u32 {
-    let [last, ..] = cpuid(0, 0);
-    if last >= 0xb {
-        let [_, ebx, _, edx] = cpuid(0xb, 0);
-        if ebx != 0 {
-            return edx;
-        }
-    }
-    let [_, ebx, ..] = cpuid(1, 0);
-    ebx >> 24
+    CpuIdentity { index: u16::try_from(sched_getcpu()).unwrap_or(u16::MAX), apic: apic_id(cpuid) }
 }
 
 /// Calls `visit` on each processor that this thread may run on, and comes back to where it may.

@@ -68,10 +68,6 @@ impl Host for EmbeddedHost {
         sup_core::gip::read::Counter::read(&clock::Tsc)
     }
 
-    fn now_and_tsc(&self) -> (Nanoseconds, u64) {
-        clock::now_and_tsc()
-    }
-
     fn tsc_hz(&self) -> u64 {
         clock::tsc_hz()
     }

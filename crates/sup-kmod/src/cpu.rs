@@ -5,6 +5,7 @@ use core::arch::x86_64::{__cpuid_count, _rdtsc};
 use core::ffi::c_void;
 
 use sup_core::host::{ControlRegisters, CpuIdentity, CpuSummary};
+use sup_core::platform::apic_id;
 
 use crate::shim::{Errno, raw};
 
@@ -26,20 +27,7 @@ pub(crate) fn summary() -> CpuSummary {
 pub(crate) fn current() -> CpuIdentity {
     // SAFETY: the function has no precondition.
     let index = unsafe { raw::supdrv_current_cpu() };
-    CpuIdentity { index: u16::try_from(index).unwrap_or(u16::MAX), apic: apic_id() }
-}
-
-/// The x2APIC id, or the initial APIC id of a processor that has no such leaf.
-fn apic_id() -> u32 {
-    let [last, ..] = cpuid(0, 0);
-    if last >= 0xb {
-        let [_, ebx, _, edx] = cpuid(0xb, 0);
-        if ebx != 0 {
-            return edx;
-        }
-    }
-    let [_, ebx, ..] = cpuid(1, 0);
-    ebx >> 24
+    CpuIdentity { index: u16::try_from(index).unwrap_or(u16::MAX), apic: apic_id(cpuid) }
 }
 
 /// Calls `visit` on each online processor in turn, with interrupts off.

@@ -85,7 +85,7 @@ extern "C" fn supdrv_start() -> c_int {
             DRIVER.store(Arc::into_raw(driver).as_ptr(), Ordering::Release);
             0
         }
-        Err(status) => ioctl::errno_of(status).wrapping_neg(),
+        Err(status) => refusal(status),
     }
 }
 
@@ -111,7 +111,7 @@ unsafe extern "C" fn supdrv_open(place: *mut *mut c_void) -> c_int {
             unsafe { place.write(Arc::into_raw(session).as_ptr().cast()) };
             0
         }
-        Err(status) => ioctl::errno_of(status).wrapping_neg(),
+        Err(status) => refusal(status),
     }
 }
 
@@ -134,39 +134,49 @@ unsafe extern "C" fn supdrv_close(session: *mut c_void) {
 /// `session` came from [`supdrv_open`] and is not closed before this returns.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn supdrv_ioctl(session: *mut c_void, number: u32, argument: u64) -> c_long {
-    let Some(raw) = NonNull::new(session.cast::<()>()) else { return -ENXIO };
+    let Some(raw) = NonNull::new(session.cast::<()>()) else {
+        return refusal(Status::VERR_INVALID_HANDLE).into();
+    };
     // SAFETY: `supdrv_open` gave away an `Arc` of this type, which `supdrv_close` takes back only after
     // this returned; it is not dropped here.
     let session = ManuallyDrop::new(unsafe { Arc::<KernelSession>::from_raw(raw) });
     match request(&session, number, UserAddress(argument)) {
         Ok(()) => 0,
-        Err(errno) => c_long::from(errno).wrapping_neg(),
+        Err(PacketError(status)) => refusal(status).into(),
     }
 }
 
-const ENXIO: c_long = 6;
-const EFAULT: i32 = 14;
-const EINVAL: i32 = 22;
-const ENOTTY: i32 = 25;
-const E2BIG: i32 = 7;
-const ENOMEM: i32 = 12;
+/// What a call of the kernel's returns when it fails with a status.
+fn refusal(status: Status) -> c_int {
+    ioctl::errno_of(status).wrapping_neg()
+}
+
+/// The packet breaks a rule of the transport.
+const MALFORMED: PacketError = PacketError(Status::VERR_INVALID_PARAMETER);
+/// The packet lies where ring 3 has no memory.
+const FAULT: PacketError = PacketError(Status::VERR_INVALID_POINTER);
 
 /// Bytes of the longest packet that needs no memory of the driver.
 const SMALL_PACKET_BYTES: usize = SMALL_PACKET_WORDS * size_of::<u64>();
 const HEADER_WORDS: usize = HEADER_BYTES / size_of::<u64>();
 const _: () = assert!(HEADER_BYTES.is_multiple_of(size_of::<u64>()));
 
-/// One request; the error is an `errno` value.
+/// One request. The status of the error is the transport's.
 #[inline]
-fn request(session: &Arc<KernelSession>, number: u32, user: UserAddress) -> Result<(), i32> {
-    let (function, buffer_bytes) = ioctl::parse(number).ok_or(ENOTTY)?;
-    let head = user.read_header().map_err(|_| EFAULT)?;
+fn request(
+    session: &Arc<KernelSession>,
+    number: u32,
+    user: UserAddress,
+) -> Result<(), PacketError> {
+    let (function, buffer_bytes) =
+        ioctl::parse(number).ok_or(PacketError(Status::VERR_GENERAL_FAILURE))?;
+    let head = user.read_header().map_err(|_| FAULT)?;
     let header: Header = zerocopy::transmute!(head);
     let bytes_in = header.bytes_in as usize;
     let bytes = bytes_in.max(header.bytes_out as usize);
-    let input = bytes_in.checked_sub(HEADER_BYTES).ok_or(EINVAL)?;
+    let input = bytes_in.checked_sub(HEADER_BYTES).ok_or(MALFORMED)?;
     if buffer_bytes != 0 && bytes > buffer_bytes {
-        return Err(EINVAL);
+        return Err(MALFORMED);
     }
     if bytes > SMALL_PACKET_BYTES {
         return large_request(session, function, user, &header);
@@ -175,12 +185,12 @@ fn request(session: &Arc<KernelSession>, number: u32, user: UserAddress) -> Resu
     let words = bytes.div_ceil(size_of::<u64>());
     let input_words = input.div_ceil(size_of::<u64>());
     let mut buffer = [const { MaybeUninit::<u64>::uninit() }; SMALL_PACKET_WORDS];
-    let (start, rest) = buffer.split_at_mut_checked(HEADER_WORDS).ok_or(EINVAL)?;
+    let (start, rest) = buffer.split_at_mut_checked(HEADER_WORDS).ok_or(MALFORMED)?;
     for (place, word) in start.iter_mut().zip(head) {
         place.write(word);
     }
     if input != 0 {
-        user.offset(HEADER_BYTES).read_words(rest, input).map_err(|_| EFAULT)?;
+        user.offset(HEADER_BYTES).read_words(rest, input).map_err(|_| FAULT)?;
     }
     let mut index = HEADER_WORDS.saturating_add(input_words);
     while let Some(word) = buffer.get_mut(index).filter(|_| index < words) {
@@ -193,14 +203,9 @@ fn request(session: &Arc<KernelSession>, number: u32, user: UserAddress) -> Resu
     // array, since the packet is small.
     let packet: &mut [u64] =
         unsafe { core::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), words) };
-    let sent = packet.as_mut_bytes().get_mut(..bytes).ok_or(EINVAL)?;
-    let answered = dispatch(session, function, sent).map_err(errno)?;
-    user.write_words(packet, answered).map_err(|_| EFAULT)
-}
-
-/// Why the transport refuses a packet, in its own terms.
-fn errno(PacketError(status): PacketError) -> i32 {
-    ioctl::errno_of(status)
+    let sent = packet.as_mut_bytes().get_mut(..bytes).ok_or(MALFORMED)?;
+    let answered = dispatch(session, function, sent)?;
+    user.write_words(packet, answered).map_err(|_| FAULT)
 }
 
 /// For a packet that is too long for the stack.
@@ -211,21 +216,21 @@ fn large_request(
     function: u32,
     user: UserAddress,
     header: &Header,
-) -> Result<(), i32> {
+) -> Result<(), PacketError> {
     let bytes_in = header.bytes_in as usize;
     let bytes = bytes_in.max(header.bytes_out as usize);
     if bytes > MAX_PACKET_BYTES {
-        return Err(E2BIG);
+        return Err(PacketError(Status::VERR_TOO_MUCH_DATA));
     }
     let mut packet: Vec<u64> = Vec::new();
-    packet.try_resize(bytes.div_ceil(size_of::<u64>()), 0).map_err(|_| ENOMEM)?;
+    packet.try_resize(bytes.div_ceil(size_of::<u64>()), 0).map_err(Status::from)?;
     let to = packet.as_mut_bytes();
-    to.get_mut(..HEADER_BYTES).ok_or(EINVAL)?.copy_from_slice(header.as_bytes());
-    let rest = to.get_mut(HEADER_BYTES..bytes_in).ok_or(EINVAL)?;
-    user.offset(HEADER_BYTES).read(rest).map_err(|_| EFAULT)?;
-    let sent = packet.as_mut_bytes().get_mut(..bytes).ok_or(EINVAL)?;
-    let answered = dispatch(session, function, sent).map_err(errno)?;
-    user.write(packet.as_bytes().get(..answered).ok_or(EINVAL)?).map_err(|_| EFAULT)
+    to.get_mut(..HEADER_BYTES).ok_or(MALFORMED)?.copy_from_slice(header.as_bytes());
+    let rest = to.get_mut(HEADER_BYTES..bytes_in).ok_or(MALFORMED)?;
+    user.offset(HEADER_BYTES).read(rest).map_err(|_| FAULT)?;
+    let sent = packet.as_mut_bytes().get_mut(..bytes).ok_or(MALFORMED)?;
+    let answered = dispatch(session, function, sent)?;
+    user.write(packet.as_bytes().get(..answered).ok_or(MALFORMED)?).map_err(|_| FAULT)
 }
 
 /// Hands a packet to the running driver; returns how many bytes of it are the answer.
@@ -237,7 +242,6 @@ fn dispatch(
 ) -> Result<usize, PacketError> {
     with_driver(|driver| driver.dispatch(session, function, packet))
         .unwrap_or(Err(PacketError(Status::VERR_INVALID_HANDLE)))?;
-    let (answer, _) = Header::read_from_prefix(packet)
-        .map_err(|_| PacketError(Status::VERR_INVALID_PARAMETER))?;
+    let (answer, _) = Header::read_from_prefix(packet).map_err(|_| MALFORMED)?;
     Ok(answer.bytes_out as usize)
 }

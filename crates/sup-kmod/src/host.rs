@@ -69,24 +69,6 @@ impl Host for KernelHost {
         cpu::tsc()
     }
 
-    /// The tightest of a few brackets of the clock between two counters.
-    fn now_and_tsc(&self) -> (Nanoseconds, u64) {
-        let bracket = || {
-            let before = cpu::tsc();
-            let now = time::now();
-            (cpu::tsc().wrapping_sub(before), now, before)
-        };
-        let mut best = bracket();
-        for _ in 0..2 {
-            let next = bracket();
-            if next.0 < best.0 {
-                best = next;
-            }
-        }
-        let (width, now, before) = best;
-        (now, before.wrapping_add(width / 2))
-    }
-
     fn tsc_hz(&self) -> u64 {
         time::tsc_hz()
     }

@@ -3,6 +3,7 @@
 //! Pages are locked by nature: the kernel never moves or swaps them. They count against the caller's
 //! limit on locked memory (`RLIMIT_MEMLOCK`), and against its control group.
 
+use core::fmt::Write;
 use core::ptr::NonNull;
 
 use sup_abi::{Pages as PageCount, PhysAddr, R0Ptr, R3Ptr, Status};
@@ -11,6 +12,7 @@ use sup_core::host::{AddressSource, Allocation, LogLevel, Memory, View, Views};
 
 use crate::pages::{KernelMapping, Pages};
 use crate::process::{Client, UserMapping};
+use crate::shim::caller::caller;
 use crate::shim::page::{KernelAccess, UserAccess};
 use crate::shim::{Errno, log, raw};
 
@@ -35,11 +37,15 @@ impl Charge {
         match (result, NonNull::new(space)) {
             (Ok(()), Some(space)) => Ok(Self { pages, space }),
             _ => {
-                log::log(
-                    LogLevel::Warning,
-                    "a process has no room left under its limit on locked memory; raise it with \
-                     `ulimit -l` or LimitMEMLOCK=",
+                let process = caller().process.get();
+                let mut line = log::Line::new();
+                // A line that is full is cut.
+                let _ = write!(
+                    line,
+                    "process {process} has no room for {pages} pages under its limit on locked memory; \
+                     raise it with `ulimit -l` or LimitMEMLOCK=",
                 );
+                log::log(LogLevel::Warning, line.as_str());
                 Err(Status::VERR_NO_MEMORY)
             }
         }

@@ -213,6 +213,25 @@ impl<H: Host> Gip<H> {
     }
 }
 
+/// A clock and a counter at one instant: the tightest of a few brackets of the clock between two looks
+/// at the counter.
+pub fn sample(now: impl Fn() -> Nanoseconds, tsc: impl Fn() -> u64) -> (Nanoseconds, u64) {
+    let bracket = || {
+        let before = tsc();
+        let now = now();
+        (tsc().wrapping_sub(before), now, before)
+    };
+    let mut best = bracket();
+    for _ in 0..2 {
+        let next = bracket();
+        if next.0 < best.0 {
+            best = next;
+        }
+    }
+    let (width, now, before) = best;
+    (now, before.wrapping_add(width / 2))
+}
+
 /// The right to update the page, for the host's timer.
 pub struct GipTicker<H: Host>(Arc<Gip<H>>);
 
