@@ -1,9 +1,11 @@
 //! [`Case`]: one rule, and the function that finds out whether a backend keeps it.
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parking_lot::Mutex;
+
+pub use sup_verdict::Outcome;
+pub(crate) use sup_verdict::{Stop, Verdict};
 
 use crate::backend::Backend;
 
@@ -53,43 +55,6 @@ impl Group {
     }
 }
 
-/// How a case ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The backend keeps the rule.
-    Passed,
-    /// It does not, and this is how.
-    Failed(String),
-    /// Nobody knows: something that the case needs is missing.
-    Skipped(String),
-}
-
-/// Why a case ended early.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    Failed(String),
-    Skipped(String),
-}
-
-/// What a case returns.
-pub(crate) type Verdict<T = ()> = Result<T, Stop>;
-
-impl Stop {
-    #[track_caller]
-    pub(crate) fn failed(why: impl fmt::Display) -> Self {
-        let place = Location::caller();
-        let file = place.file().rsplit('/').next().unwrap_or_default();
-        Self::Failed(format!("{file}:{}: {why}", place.line()))
-    }
-}
-
-impl<E: std::error::Error> From<E> for Stop {
-    #[track_caller]
-    fn from(error: E) -> Self {
-        Self::failed(error)
-    }
-}
-
 /// One rule of the specification, and how to test it.
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
@@ -113,9 +78,7 @@ impl Case {
         static ALONE: Mutex<()> = Mutex::new(());
         let _alone = ALONE.lock();
         match catch_unwind(AssertUnwindSafe(|| (self.run)(backend))) {
-            Ok(Ok(())) => Outcome::Passed,
-            Ok(Err(Stop::Failed(why))) => Outcome::Failed(why),
-            Ok(Err(Stop::Skipped(reason))) => Outcome::Skipped(reason),
+            Ok(verdict) => verdict.into(),
             Err(_) => Outcome::Failed("it panicked, see above".to_owned()),
         }
     }
@@ -133,32 +96,5 @@ macro_rules! cases {
     };
 }
 
-/// Ends the case unless a condition holds.
-macro_rules! check {
-    ($condition:expr $(,)?) => {
-        $crate::case::check!($condition, "not true: {}", stringify!($condition))
-    };
-    ($condition:expr, $($what:tt)+) => {
-        if !$condition {
-            return Err($crate::case::Stop::failed(format_args!($($what)+)));
-        }
-    };
-}
-
-/// Ends the case unless two values are the same.
-macro_rules! same {
-    ($found:expr, $expected:expr $(,)?) => {
-        $crate::case::same!($found, $expected, "{}", stringify!($found))
-    };
-    ($found:expr, $expected:expr, $($what:tt)+) => {
-        match (&$found, &$expected) {
-            (found, expected) => $crate::case::check!(
-                found == expected,
-                "{}: {found:?} instead of {expected:?}",
-                format_args!($($what)+)
-            ),
-        }
-    };
-}
-
-pub(crate) use {cases, check, same};
+pub(crate) use cases;
+pub(crate) use sup_verdict::{check, same};

@@ -10,6 +10,7 @@ use clap::{Parser, ValueEnum};
 use sup::Session;
 use sup::backend::Kind;
 use sup_conformance::{Backend, Case, Outcome, backend, cases, process, statuses};
+use sup_verdict::Tally;
 
 /// Runs the conformance suite.
 #[derive(Debug, Parser)]
@@ -98,18 +99,14 @@ fn run(
         writeln!(out, "backend {}\nbecause {reason}", backend.name())?;
     }
     let mut documents = Vec::new();
-    let [mut passed, mut failed, mut skipped] = [0; 3];
+    let mut tally = Tally::default();
     let mut note = |name: &str, rule: &str, outcome: &Outcome, out: &mut dyn Write| {
-        match outcome {
-            Outcome::Passed => passed += 1,
-            Outcome::Failed(_) => failed += 1,
-            Outcome::Skipped(_) => skipped += 1,
-        }
+        tally.note(outcome);
         if is_json {
             documents.push(document(name, rule, Some(outcome)));
             return Ok(());
         }
-        writeln!(out, "{}", line(name, outcome))
+        writeln!(out, "{}", outcome.line(name))
     };
     for case in chosen {
         note(&case.full_name(), case.rule, &case.execute(backend), out)?;
@@ -118,18 +115,17 @@ fn run(
         note(STATUSES.0, STATUSES.1, &every_status_is_provoked(backend), out)?;
     }
     if is_json {
-        let counts = [("passed", passed), ("failed", failed), ("skipped", skipped)];
-        let counts: serde_json::Map<_, _> =
-            counts.into_iter().map(|(name, count)| (name.to_owned(), count.into())).collect();
+        let Tally { passed, failed, skipped } = tally;
+        let counts = serde_json::json!({ "passed": passed, "failed": failed, "skipped": skipped });
         let name = backend.name();
         let document = serde_json::json!({
             "backend": name, "reason": reason, "cases": documents, "counts": counts,
         });
         writeln!(out, "{document}")?;
     } else {
-        writeln!(out, "{passed} passed, {failed} failed, {skipped} skipped")?;
+        writeln!(out, "{tally}")?;
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(tally.exit_code())
 }
 
 /// Name and rule of the last case, which is about all others together.
@@ -141,14 +137,6 @@ const STATUSES: (&str, &str) = (
 fn every_status_is_provoked(backend: &dyn Backend) -> Outcome {
     let unseen = statuses::unseen(backend);
     if unseen.is_empty() { Outcome::Passed } else { Outcome::Failed(unseen.join("; ")) }
-}
-
-fn line(name: &str, outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Passed => format!("ok {name}"),
-        Outcome::Failed(why) => format!("FAILED {name}: {why}"),
-        Outcome::Skipped(reason) => format!("skipped {name}: {reason}"),
-    }
 }
 
 fn document(name: &str, rule: &str, outcome: Option<&Outcome>) -> serde_json::Value {

@@ -13,7 +13,7 @@ use crate::vm::suite::{self, Row, Suite};
 pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
     let own = [
         Suite::kernel("games", None),
-        Suite::kernel("kill", Some(20)),
+        Suite::kernel("kill", Some(50)),
         Suite::kernel("fuzz", Some(20_000)),
         Suite::cycles(10),
     ];
