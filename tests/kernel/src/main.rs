@@ -14,8 +14,8 @@
 //! It prints a line a test, `ok NAME`, `FAILED NAME: WHY` or `skipped NAME: REASON`, and the totals at
 //! the end; the exit status is 0 if nothing failed.
 //!
-//! [`games`] holds the tests by subject, [`kill`] the dying processes, [`cycles`] the insertions, [`fuzz`]
-//! the noise and [`figures`] the costs. [`check`] runs and reports, [`process`] makes processes,
+//! [`games`] holds the tests by subject, [`kill`] the dying processes, [`cycles`] the insertions,
+//! [`lockdown`] what is refused there, [`fuzz`] the noise and [`figures`] the costs. [`check`] runs and reports, [`process`] makes processes,
 //! [`device`] speaks to the driver without the library, [`region`] is memory to misbehave with,
 //! [`observer`] sees what the driver holds, [`random`] are numbers to choose by.
 
@@ -26,6 +26,7 @@ mod figures;
 mod fuzz;
 mod games;
 mod kill;
+mod lockdown;
 mod observer;
 mod process;
 mod random;
@@ -58,6 +59,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Counts what calls cost, beside bare ones
     Figures(figures::Args),
+    /// Locks the kernel down and tries to load code; the machine stays locked down
+    Lockdown,
     /// What a test starts by `exec`
     #[command(hide = true)]
     Inherited(games::exec::Args),
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::Cycles(args) => cycles::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Figures(args) => figures::run(&args),
+        Command::Lockdown => lockdown::run(),
         Command::Inherited(args) => games::exec::run(&args),
     };
     ended.unwrap_or_else(|error| {

@@ -138,6 +138,14 @@ mod tests {
     }
 
     #[test]
+    fn the_module_says_the_version_of_the_workspace() {
+        let manifest = include_str!("../../../Cargo.toml");
+        let version = version(manifest).unwrap();
+        let shim = include_str!("../../../kmod/shim.c");
+        assert!(shim.contains(&format!("MODULE_VERSION(\"{version}\");")), "{version}");
+    }
+
+    #[test]
     fn a_crate_leaves_its_tests_behind() {
         let manifest = "[dependencies]\na = \"1\"\n\n[dev-dependencies]\nb = \"1\"\n\n\
             [target.'cfg(loom)'.dependencies]\nc = \"1\"\n\n[features]\nd = []\n";
