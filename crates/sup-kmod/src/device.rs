@@ -170,8 +170,10 @@ fn request(
 ) -> Result<(), PacketError> {
     let (function, buffer_bytes) =
         ioctl::parse(number).ok_or(PacketError(Status::VERR_GENERAL_FAILURE))?;
-    let head = user.read_header().map_err(|_| FAULT)?;
-    let header: Header = zerocopy::transmute!(head);
+    let mut buffer = [const { MaybeUninit::<u64>::uninit() }; SMALL_PACKET_WORDS];
+    let (start, rest) = buffer.split_first_chunk_mut::<HEADER_WORDS>().ok_or(MALFORMED)?;
+    let head = user.read_header(start).map_err(|_| FAULT)?;
+    let header: Header = zerocopy::transmute!(*head);
     let bytes_in = header.bytes_in as usize;
     let bytes = bytes_in.max(header.bytes_out as usize);
     let input = bytes_in.checked_sub(HEADER_BYTES).ok_or(MALFORMED)?;
@@ -179,16 +181,11 @@ fn request(
         return Err(MALFORMED);
     }
     if bytes > SMALL_PACKET_BYTES {
-        return large_request(session, function, user, &header);
+        return large_request(session, function, user, header);
     }
 
     let words = bytes.div_ceil(size_of::<u64>());
     let input_words = input.div_ceil(size_of::<u64>());
-    let mut buffer = [const { MaybeUninit::<u64>::uninit() }; SMALL_PACKET_WORDS];
-    let (start, rest) = buffer.split_at_mut_checked(HEADER_WORDS).ok_or(MALFORMED)?;
-    for (place, word) in start.iter_mut().zip(head) {
-        place.write(word);
-    }
     if input != 0 {
         user.offset(HEADER_BYTES).read_words(rest, input).map_err(|_| FAULT)?;
     }
@@ -215,7 +212,7 @@ fn large_request(
     session: &Arc<KernelSession>,
     function: u32,
     user: UserAddress,
-    header: &Header,
+    header: Header,
 ) -> Result<(), PacketError> {
     let bytes_in = header.bytes_in as usize;
     let bytes = bytes_in.max(header.bytes_out as usize);

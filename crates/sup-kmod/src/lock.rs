@@ -1,4 +1,4 @@
-//! The locks of the kernel: [`SpinLock`] and [`Mutex`], one and two words that are free when zero.
+//! The locks of the kernel: [`SpinLock`] and [`Mutex`], small values that are free when zero.
 //!
 //! Rust values move, and one object serves kernels whose `spinlock_t` and `struct mutex` have different
 //! sizes. So the locks here are words: the spin lock is the kernel's queued one underneath

@@ -40,7 +40,7 @@ impl UserAddress {
         })
     }
 
-    /// Copies the three words of a packet's header from there.
+    /// Copies the three words of a packet's header from there, and returns them initialised.
     ///
     /// # Errors
     /// `EFAULT`.
@@ -48,14 +48,11 @@ impl UserAddress {
     /// # Context
     /// May sleep.
     #[inline]
-    pub(crate) fn read_header(self) -> Result<[u64; 3], Errno> {
-        let mut words = [const { MaybeUninit::<u64>::uninit() }; 3];
+    pub(crate) fn read_header(self, to: &mut [MaybeUninit<u64>; 3]) -> Result<&[u64; 3], Errno> {
         // SAFETY: the array is three writable words; the shim checks the address.
-        Errno::check(unsafe {
-            raw::supdrv_copy_header_in(words.as_mut_ptr().cast::<u64>(), self.0)
-        })?;
-        // SAFETY: the call succeeded, so it wrote all three words.
-        Ok(words.map(|word| unsafe { word.assume_init() }))
+        Errno::check(unsafe { raw::supdrv_copy_header_in(to.as_mut_ptr().cast::<u64>(), self.0) })?;
+        // SAFETY: the call succeeded, so it wrote all three words, as shim.h says.
+        Ok(unsafe { &*to.as_ptr().cast::<[u64; 3]>() })
     }
 
     /// Copies `bytes` from there into the words that hold them, and zeroes the rest of the last one: the
