@@ -11,25 +11,27 @@
 //!
 //! Invariant: `packet` is at least as long as both sizes in its header, see [`Driver::dispatch`].
 
+mod memory;
+mod modules;
+mod semaphores;
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;
+
+use sup_abi::Status;
 use sup_abi::request::{
-    AddressIn, CONNECT_MAGIC, CallService, CallServiceOut, Connect, ConnectOut, ContAlloc,
-    ContAllocOut, ContFree, Empty, FreeModule, Function, GetPagingMode, GetSymbol, GetSymbolOut,
+    CONNECT_MAGIC, Connect, ConnectOut, ContFree, Empty, FreeModule, Function, GetPagingMode,
     GipMap, GipMapOut, GipUnmap, HEADER_BYTES, HEADER_FLAGS, HEADER_FLAGS_MASK, Header,
-    INITIAL_COOKIE, LoadModule, LoadModuleOut, LowAlloc, LowFree, MEMORY_SYNTHETIC_PHYS,
-    MESSAGE_BYTES, MemoryOut, PROTOCOL_VERSION, PageAllocEx, PageFree, PagingModeOut, Request,
-    SemaphoreCreate, SemaphoreCreateOut, SemaphoreKind, SemaphoreOp, SemaphoreOperation,
-    SemaphoreQuery, SemaphoreWords, SemaphoreWordsOut, SessionId, Statistics, StatisticsOut,
-    VtCaps, VtCapsOut, is_compatible, terminated,
-};
-use sup_abi::{
-    Pages, R0Ptr, SERVICE_PACKET_BYTES_LIMIT, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status,
+    INITIAL_COOKIE, LowFree, MEMORY_SYNTHETIC_PHYS, PROTOCOL_VERSION, PageFree, PagingModeOut,
+    Request, SemaphoreWords, SemaphoreWordsOut, SessionId, Statistics, StatisticsOut, VtCaps,
+    VtCapsOut, is_compatible,
 };
 use sup_alloc::Arc;
 use zerocopy::{FromBytes, IntoBytes};
 
-use crate::host::{AddressSource, GipMemory, Host, Interruption, Memory, ServiceCall, Views, Wait};
-use crate::memory::{Service, allocate};
-use crate::{Deadline, Driver, Session};
+use crate::host::{AddressSource, GipMemory, Host};
+use crate::memory::Service;
+use crate::{Driver, Session};
 
 /// The packet itself was wrong: nothing was done, and nothing is to be copied back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,22 +161,9 @@ impl<H: Host> Driver<H> {
                 Ok(())
             }
             Function::GetSymbol => self.get_symbol(session, packet),
-            Function::LowAlloc => {
-                let input = packet.fixed_input::<LowAlloc>()?;
-                ensure(packet.bytes_in() == LowAlloc::BYTES_IN && input.reserved == 0)?;
-                let pages = Pages::new(input.pages);
-                self.alloc::<LowAlloc>(session, packet, Service::Low, pages, Views::UserAndKernel)
-            }
+            Function::LowAlloc => self.low_alloc(session, packet),
             Function::LowFree => self.free::<LowFree>(session, packet, Service::Low),
-            Function::PageAllocEx => {
-                let input = packet.fixed_input::<PageAllocEx>()?;
-                ensure(packet.bytes_in() == PageAllocEx::BYTES_IN && input.reserved == [0; 2])?;
-                ensure(input.user_mapping == 1 && input.kernel_mapping <= 1)?;
-                let views =
-                    if input.kernel_mapping == 1 { Views::UserAndKernel } else { Views::User };
-                let pages = Pages::new(input.pages);
-                self.alloc::<PageAllocEx>(session, packet, Service::Page, pages, views)
-            }
+            Function::PageAllocEx => self.page_alloc(session, packet),
             Function::PageFree => self.free::<PageFree>(session, packet, Service::Page),
             Function::ContAlloc => self.cont_alloc(session, packet),
             Function::ContFree => self.free::<ContFree>(session, packet, Service::Cont),
@@ -256,122 +245,6 @@ impl<H: Host> Driver<H> {
         Ok(())
     }
 
-    #[inline(never)]
-    fn load(&self, session: &Arc<Session<H>>, packet: &mut Packet<'_>) -> Result<(), PacketError> {
-        let input = packet.fixed_input::<LoadModule>()?;
-        let end = LoadModule::BYTES_IN.saturating_add(input.image_bytes as usize);
-        ensure(input.reserved == 0 && input.reserved2 == 0)?;
-        ensure(packet.bytes_in() == end && packet.bytes_out() == LoadModule::BYTES_OUT)?;
-        let name = terminated(&input.name).ok_or(MALFORMED)?;
-        let handler = terminated(&input.handler).ok_or(MALFORMED)?;
-        let file = packet.bytes.get(LoadModule::BYTES_IN..end).ok_or(MALFORMED)?;
-        let result = self.load_module(session, name, handler, file);
-
-        let mut output = LoadModuleOut {
-            base: R0Ptr::NIL,
-            image_bytes: 0,
-            was_loaded: 0,
-            message: [0; MESSAGE_BYTES],
-        };
-        let status = match result {
-            Ok(loaded) => {
-                output.base = loaded.base;
-                output.image_bytes = u32::try_from(loaded.bytes).unwrap_or(u32::MAX);
-                output.was_loaded = u32::from(loaded.was_loaded);
-                Status::VINF_SUCCESS
-            }
-            Err(error) => {
-                for (place, byte) in output.message.iter_mut().zip(error.message.bytes()) {
-                    *place = byte;
-                }
-                error.status
-            }
-        };
-        packet.clear();
-        packet.answer_with::<LoadModule>(status, output);
-        Ok(())
-    }
-
-    #[inline(never)]
-    fn get_symbol(
-        &self,
-        session: &Arc<Session<H>>,
-        packet: &mut Packet<'_>,
-    ) -> Result<(), PacketError> {
-        let input = packet.input::<GetSymbol>()?;
-        let name = terminated(&input.name).ok_or(MALFORMED)?;
-        let result = self.module_symbol(session, input.base, name);
-        packet.answer::<GetSymbol>(result.map(|address| GetSymbolOut { address }));
-        Ok(())
-    }
-
-    /// Allocates pages and answers with their addresses; the reply has room for exactly `pages`.
-    #[inline(never)]
-    fn alloc<R: Request<Out = MemoryOut>>(
-        &self,
-        session: &Arc<Session<H>>,
-        packet: &mut Packet<'_>,
-        service: Service,
-        pages: Pages,
-        views: Views,
-    ) -> Result<(), PacketError> {
-        let tail = (pages.get() as usize).checked_mul(size_of::<u64>()).ok_or(MALFORMED)?;
-        ensure(packet.bytes_out() == R::BYTES_OUT.saturating_add(tail))?;
-        packet.clear();
-        let block = match allocate(self.host(), session, service, pages, views) {
-            Ok(block) => block,
-            Err(status) => {
-                packet.answer::<R>(Err(status));
-                return Ok(());
-            }
-        };
-        let places = packet.bytes.get_mut(R::BYTES_OUT..).unwrap_or_default();
-        for (page, place) in (0..pages.get()).zip(places.chunks_exact_mut(size_of::<u64>())) {
-            place.copy_from_slice(block.memory.physical_address(page).as_bytes());
-        }
-        let output = MemoryOut {
-            r3: block.memory.user_address(),
-            r0: block.memory.kernel_address(),
-            flags: source_flag(block.memory.address_source()),
-            reserved: 0,
-        };
-        packet.answer::<R>(Ok(output));
-        Ok(())
-    }
-
-    #[inline(never)]
-    fn cont_alloc(
-        &self,
-        session: &Arc<Session<H>>,
-        packet: &mut Packet<'_>,
-    ) -> Result<(), PacketError> {
-        let input = packet.input::<ContAlloc>()?;
-        ensure(input.reserved == 0)?;
-        let pages = Pages::new(input.pages);
-        let block = allocate(self.host(), session, Service::Cont, pages, Views::UserAndKernel);
-        packet.answer::<ContAlloc>(block.map(|block| ContAllocOut {
-            r0: block.memory.kernel_address(),
-            r3: block.memory.user_address(),
-            phys: block.memory.physical_address(0),
-            flags: source_flag(block.memory.address_source()),
-            reserved: 0,
-        }));
-        Ok(())
-    }
-
-    fn free<R: Request<In = AddressIn, Out = Empty>>(
-        &self,
-        session: &Arc<Session<H>>,
-        packet: &mut Packet<'_>,
-        service: Service,
-    ) -> Result<(), PacketError> {
-        let input = packet.input::<R>()?;
-        // The block goes after the lock.
-        let removed = session.memory().lock().remove(service, input.r3.get());
-        packet.answer::<R>(removed.map(|_| Empty {}));
-        Ok(())
-    }
-
     fn gip_map_out(&self, r3: sup_abi::R3Ptr) -> GipMapOut {
         let memory = self.gip().memory();
         GipMapOut {
@@ -381,106 +254,6 @@ impl<H: Host> Driver<H> {
             reserved: 0,
         }
     }
-
-    #[inline(never)]
-    fn call_service(
-        &self,
-        session: &Arc<Session<H>>,
-        packet: &mut Packet<'_>,
-    ) -> Result<(), PacketError> {
-        let input = packet.fixed_input::<CallService>()?;
-        let (bytes_in, bytes_out) = (packet.bytes_in(), packet.bytes_out());
-        ensure(bytes_in == bytes_out && bytes_in < SERVICE_PACKET_BYTES_LIMIT as usize)?;
-        let name = terminated(&input.name).ok_or(MALFORMED)?;
-        let request = packet.bytes.get_mut(CallService::BYTES_IN..bytes_in).ok_or(MALFORMED)?;
-        let request = if request.is_empty() {
-            None
-        } else {
-            let (header, _) =
-                SUPR0SERVICEREQHDR::read_from_prefix(request).map_err(|_| MALFORMED)?;
-            ensure(header.u32Magic == SUPR0SERVICEREQHDR_MAGIC)?;
-            ensure(header.cbReq as usize == request.len())?;
-            Some(request)
-        };
-        let status = match self.begin_service_call(session, name) {
-            Ok(call) => call.run(ServiceCall {
-                session: session.handle(),
-                operation: input.operation,
-                argument: input.argument,
-                packet: request,
-            }),
-            Err(status) => status,
-        };
-        // The request goes back whatever the status, as the service left it.
-        packet.answer_with::<CallService>(status, CallServiceOut { reserved: [0; 5] });
-        Ok(())
-    }
-
-    fn semaphore_op(
-        &self,
-        session: &Arc<Session<H>>,
-        packet: &mut Packet<'_>,
-    ) -> Result<(), PacketError> {
-        let input = packet.input::<SemaphoreOp>()?;
-        let kind = SemaphoreKind::try_from(input.kind).map_err(|_| MALFORMED)?;
-        ensure(input.reserved == 0)?;
-        let result = self.semaphore_operation(session, kind, input.handle, input);
-        packet.answer_with::<SemaphoreOp>(result.unwrap_or_else(|status| status), Empty {});
-        Ok(())
-    }
-
-    fn semaphore_operation(
-        &self,
-        session: &Session<H>,
-        kind: SemaphoreKind,
-        handle: u32,
-        input: sup_abi::request::SemaphoreOpIn,
-    ) -> Result<Status, Status> {
-        use SemaphoreOperation as Operation;
-        let now = || self.host().now();
-        let deadline = match Operation::try_from(input.operation) {
-            Ok(Operation::Signal) => {
-                return self.semaphore_signal(session, kind, handle).map(|()| Status::VINF_SUCCESS);
-            }
-            Ok(Operation::Reset) => {
-                return self.semaphore_reset(session, kind, handle).map(|()| Status::VINF_SUCCESS);
-            }
-            Ok(Operation::Wake) => {
-                return self.semaphore_wake(session, kind, handle).map(|()| Status::VINF_SUCCESS);
-            }
-            Ok(Operation::Close) => return self.semaphore_close(session, kind, handle),
-            // A value above 32 bits is for ever, like the largest of them.
-            Ok(Operation::WaitMillis) => {
-                Deadline::after_millis(now(), u32::try_from(input.timeout).unwrap_or(u32::MAX))
-            }
-            Ok(Operation::WaitDeadline) => Deadline::at_nanos(input.timeout),
-            // The most usual wait needs no clock.
-            Ok(Operation::WaitNanos) if input.timeout == u64::MAX => Deadline::Never,
-            Ok(Operation::WaitNanos) => Deadline::after_nanos(now(), input.timeout),
-            Err(_) => return Err(Status::VERR_INVALID_FUNCTION),
-        };
-        let wait = Wait { deadline, interruption: Interruption::Allowed };
-        self.semaphore_wait(session, kind, handle, wait).map(|()| Status::VINF_SUCCESS)
-    }
-
-    #[inline(never)]
-    fn semaphore_query(
-        &self,
-        session: &Arc<Session<H>>,
-        packet: &mut Packet<'_>,
-    ) -> Result<(), PacketError> {
-        let input = packet.input::<SemaphoreCreate>()?;
-        let kind = SemaphoreKind::try_from(input.kind).map_err(|_| MALFORMED)?;
-        ensure(input.handle == 0 && input.reserved == 0 && input.reserved2 == 0)?;
-        let value = match SemaphoreQuery::try_from(input.operation) {
-            Ok(SemaphoreQuery::Create) => self.semaphore_create(session, kind),
-            Ok(SemaphoreQuery::Resolution) => Ok(self.host().wait_resolution_ns()),
-            Err(_) => Err(Status::VERR_INVALID_FUNCTION),
-        };
-        let output = value.map(|value| SemaphoreCreateOut { value, reserved: 0 });
-        packet.answer::<SemaphoreCreate>(output);
-        Ok(())
-    }
 }
 
 fn source_flag(source: AddressSource) -> u32 {
@@ -489,7 +262,3 @@ fn source_flag(source: AddressSource) -> u32 {
         AddressSource::Synthetic => MEMORY_SYNTHETIC_PHYS,
     }
 }
-
-#[cfg(test)]
-#[cfg(not(loom))]
-mod tests;

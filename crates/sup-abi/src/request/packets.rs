@@ -1,6 +1,6 @@
 //! The packets of the requests, each the part behind the [`Header`](super::Header).
 //!
-//! Neighbours: `table.rs` pairs them with numbers. Fields that the receiver must find zero are named
+//! Neighbours: `table.rs` pairs them with numbers; `memory.rs` and `module.rs` hold those of their subsystem. Fields that the receiver must find zero are named
 //! `reserved`. Addresses in ring 0 are values for ring-0 modules; ring 3 cannot use them.
 
 #![expect(
@@ -10,7 +10,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::{PhysAddr, R0Ptr, R3Ptr};
+use crate::{PhysAddr, R3Ptr};
 
 macro_rules! packets {
     ($($(#[$about:meta])* $name:ident ($size:literal) { $($(#[$field_about:meta])* $field:ident: $type:ty,)* })*) => {$(
@@ -24,13 +24,16 @@ macro_rules! packets {
     )*};
 }
 
+mod memory;
+mod module;
+
+pub use memory::*;
+pub use module::*;
+
 /// The random name of a session: nonzero, and meaningless to anybody but its driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(transparent)]
 pub struct SessionId(pub u64);
-
-/// Bytes of text in [`LoadModuleOut::message`], the terminator included.
-pub const MESSAGE_BYTES: usize = 240;
 
 packets! {
     /// Nothing behind the header.
@@ -63,97 +66,6 @@ packets! {
         session: SessionId,
     }
 
-    /// Input of [`LoadModule`](super::LoadModule); the image file follows.
-    LoadModuleIn (112) {
-        /// Name of the module, NUL-terminated.
-        name: [u8; 32],
-        /// Name of the service request handler, NUL-terminated; empty for none.
-        handler: [u8; 64],
-        /// Bytes of the image file behind this.
-        image_bytes: u32,
-        /// Zero.
-        reserved: u32,
-        /// Zero.
-        reserved2: u64,
-    }
-    /// Output of [`LoadModule`](super::LoadModule), also when the request fails.
-    LoadModuleOut (256) {
-        /// Where the image is, in ring 0; the module's name in later requests.
-        base: R0Ptr,
-        /// Bytes of the image in memory.
-        image_bytes: u32,
-        /// 1 if the module was loaded already and got one more reference, else 0.
-        was_loaded: u32,
-        /// Why the request failed, NUL-terminated; empty if the status says it all.
-        message: [u8; MESSAGE_BYTES],
-    }
-    /// Input of requests on a loaded module.
-    ImageIn (8) {
-        /// [`LoadModuleOut::base`].
-        base: R0Ptr,
-    }
-    /// Input of [`GetSymbol`](super::GetSymbol).
-    GetSymbolIn (72) {
-        /// [`LoadModuleOut::base`].
-        base: R0Ptr,
-        /// Name of the symbol, NUL-terminated.
-        name: [u8; 64],
-    }
-    /// Output of [`GetSymbol`](super::GetSymbol).
-    GetSymbolOut (8) {
-        /// The symbol's address in ring 0.
-        address: R0Ptr,
-    }
-
-    /// Input of [`LowAlloc`](super::LowAlloc) and [`ContAlloc`](super::ContAlloc).
-    PageCountIn (8) {
-        /// Number of pages.
-        pages: u32,
-        /// Zero.
-        reserved: u32,
-    }
-    /// Input of [`PageAllocEx`](super::PageAllocEx).
-    PageAllocExIn (8) {
-        /// Number of pages.
-        pages: u32,
-        /// 1 if ring 0 gets a mapping too, else 0.
-        kernel_mapping: u8,
-        /// 1: ring 3 always gets a mapping.
-        user_mapping: u8,
-        /// Zero.
-        reserved: [u8; 2],
-    }
-    /// Output of [`LowAlloc`](super::LowAlloc) and [`PageAllocEx`](super::PageAllocEx); the physical
-    /// address of each page follows.
-    MemoryOut (24) {
-        /// The mapping in the calling process.
-        r3: R3Ptr,
-        /// The mapping in ring 0, NIL if there is none.
-        r0: R0Ptr,
-        /// See [`MEMORY_SYNTHETIC_PHYS`].
-        flags: u32,
-        /// Zero.
-        reserved: u32,
-    }
-    /// Output of [`ContAlloc`](super::ContAlloc).
-    ContAllocOut (32) {
-        /// The mapping in ring 0.
-        r0: R0Ptr,
-        /// The mapping in the calling process.
-        r3: R3Ptr,
-        /// Physical address of the first page.
-        phys: PhysAddr,
-        /// See [`MEMORY_SYNTHETIC_PHYS`].
-        flags: u32,
-        /// Zero.
-        reserved: u32,
-    }
-    /// Input of the requests that free memory.
-    AddressIn (8) {
-        /// The address in ring 3 that the allocation returned.
-        r3: R3Ptr,
-    }
-
     /// Output of [`GetPagingMode`](super::GetPagingMode).
     PagingModeOut (4) {
         /// A `SUPPAGINGMODE`.
@@ -175,21 +87,6 @@ packets! {
         flags: u32,
         /// Zero.
         reserved: u32,
-    }
-
-    /// Input of [`CallService`](super::CallService); the request packet, if any, follows.
-    CallServiceIn (40) {
-        /// Name of the service, NUL-terminated.
-        name: [u8; 28],
-        /// The operation, for the service to interpret.
-        operation: u32,
-        /// The argument, for the service to interpret.
-        argument: u64,
-    }
-    /// Output of [`CallService`](super::CallService); the request packet as the service left it follows.
-    CallServiceOut (40) {
-        /// Zero.
-        reserved: [u64; 5],
     }
 
     /// Input of [`SemaphoreOp`](super::SemaphoreOp).
@@ -262,7 +159,3 @@ packets! {
         image_references: u64,
     }
 }
-
-/// The physical addresses are numbers of this driver's own, not the machine's: unique, stable for the
-/// life of the block, and within the limits that the service promises.
-pub const MEMORY_SYNTHETIC_PHYS: u32 = 1;

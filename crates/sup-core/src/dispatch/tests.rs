@@ -9,10 +9,11 @@ use proptest::prelude::*;
 use std::sync::atomic::Ordering;
 use std::vec;
 use std::vec::Vec;
-use sup_abi::SUPDRVOBJTYPE;
 use sup_abi::request::{
-    ConnectIn, GetSymbolIn, ImageIn, PageAllocExIn, PageCountIn, SemaphoreOpIn, TABLE, Tail, padded,
+    ConnectIn, ContAlloc, GetSymbol, GetSymbolIn, ImageIn, LowAlloc, PageAllocEx, PageAllocExIn,
+    PageCountIn, SemaphoreKind, SemaphoreOp, SemaphoreOpIn, TABLE, Tail, padded,
 };
+use sup_abi::{R0Ptr, SUPDRVOBJTYPE};
 
 /// A packet of exactly the fixed sizes of a table row.
 fn fixed_packet(bench: &Bench, row: &sup_abi::request::RequestInfo) -> Vec<u8> {

@@ -1,0 +1,106 @@
+//! Requests on module images and calls into them.
+//!
+//! Neighbours: `dispatch.rs` checks the header and the sizes, `image/` keeps the images.
+
+use sup_abi::request::{
+    CallService, CallServiceOut, GetSymbol, GetSymbolOut, LoadModule, LoadModuleOut, MESSAGE_BYTES,
+    Request, terminated,
+};
+use sup_abi::{
+    R0Ptr, SERVICE_PACKET_BYTES_LIMIT, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status,
+};
+use sup_alloc::Arc;
+use zerocopy::FromBytes;
+
+use super::{MALFORMED, Packet, PacketError, ensure};
+use crate::host::{Host, ServiceCall};
+use crate::{Driver, Session};
+
+impl<H: Host> Driver<H> {
+    #[inline(never)]
+    pub(super) fn load(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.fixed_input::<LoadModule>()?;
+        let end = LoadModule::BYTES_IN.saturating_add(input.image_bytes as usize);
+        ensure(input.reserved == 0 && input.reserved2 == 0)?;
+        ensure(packet.bytes_in() == end && packet.bytes_out() == LoadModule::BYTES_OUT)?;
+        let name = terminated(&input.name).ok_or(MALFORMED)?;
+        let handler = terminated(&input.handler).ok_or(MALFORMED)?;
+        let file = packet.bytes.get(LoadModule::BYTES_IN..end).ok_or(MALFORMED)?;
+        let result = self.load_module(session, name, handler, file);
+
+        let mut output = LoadModuleOut {
+            base: R0Ptr::NIL,
+            image_bytes: 0,
+            was_loaded: 0,
+            message: [0; MESSAGE_BYTES],
+        };
+        let status = match result {
+            Ok(loaded) => {
+                output.base = loaded.base;
+                output.image_bytes = u32::try_from(loaded.bytes).unwrap_or(u32::MAX);
+                output.was_loaded = u32::from(loaded.was_loaded);
+                Status::VINF_SUCCESS
+            }
+            Err(error) => {
+                for (place, byte) in output.message.iter_mut().zip(error.message.bytes()) {
+                    *place = byte;
+                }
+                error.status
+            }
+        };
+        packet.clear();
+        packet.answer_with::<LoadModule>(status, output);
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(super) fn get_symbol(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.input::<GetSymbol>()?;
+        let name = terminated(&input.name).ok_or(MALFORMED)?;
+        let result = self.module_symbol(session, input.base, name);
+        packet.answer::<GetSymbol>(result.map(|address| GetSymbolOut { address }));
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(super) fn call_service(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.fixed_input::<CallService>()?;
+        let (bytes_in, bytes_out) = (packet.bytes_in(), packet.bytes_out());
+        ensure(bytes_in == bytes_out && bytes_in < SERVICE_PACKET_BYTES_LIMIT as usize)?;
+        let name = terminated(&input.name).ok_or(MALFORMED)?;
+        let request = packet.bytes.get_mut(CallService::BYTES_IN..bytes_in).ok_or(MALFORMED)?;
+        let request = if request.is_empty() {
+            None
+        } else {
+            let (header, _) =
+                SUPR0SERVICEREQHDR::read_from_prefix(request).map_err(|_| MALFORMED)?;
+            ensure(header.u32Magic == SUPR0SERVICEREQHDR_MAGIC)?;
+            ensure(header.cbReq as usize == request.len())?;
+            Some(request)
+        };
+        let status = match self.begin_service_call(session, name) {
+            Ok(call) => call.run(ServiceCall {
+                session: session.handle(),
+                operation: input.operation,
+                argument: input.argument,
+                packet: request,
+            }),
+            Err(status) => status,
+        };
+        // The request goes back whatever the status, as the service left it.
+        packet.answer_with::<CallService>(status, CallServiceOut { reserved: [0; 5] });
+        Ok(())
+    }
+}
