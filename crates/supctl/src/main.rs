@@ -20,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use crate::cli::{Cli, Command, DoctorArgs, ModuleCommand};
+use crate::cli::{Cli, Command, DoctorArgs};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
@@ -38,8 +38,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Doctor(args) => return doctor::run(&args),
-        Command::Module(ModuleCommand::Load(args)) => module::load(&args)?,
-        Command::Module(ModuleCommand::Call(args)) => module::call(&args)?,
+        Command::Module(command) => module::run(&command)?,
         Command::Gip(args) => gip::run(&args)?,
         Command::Status(args) => status::run(&args)?,
         Command::Completions(args) => {
