@@ -18,6 +18,8 @@ const MODULES: &[(&str, &str, &[&str])] = &[
     ("fail_init", "init.c", &["-DSTATUS=-225"]),
     ("informed_init", "init.c", &["-DSTATUS=85"]),
     ("waiting_init", "init.c", &["-DSTATUS=0", "-DWAIT"]),
+    ("panic", "panic.c", &[]),
+    ("panic_init", "panic.c", &["-DIN_INIT"]),
     ("thread_local", "refused.c", &["-DTHREAD_LOCAL"]),
     ("constructor", "refused.c", &["-DCONSTRUCTOR"]),
     ("missing_import", "refused.c", &["-DMISSING_IMPORT"]),

@@ -64,7 +64,8 @@ mod tests;
 
 pub use dispatch::PacketError;
 pub use driver::Driver;
-pub use image::{LoadError, Message};
+pub use image::table::ModulePlace;
+pub use image::{LoadError, Message, ModuleName};
 pub use object::{Blocking, Destroyed, ObjectHandle};
 pub use session::{Session, SessionHandle};
 pub use slots::HandleKind;

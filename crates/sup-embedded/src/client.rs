@@ -15,6 +15,7 @@ use sup_core::{Driver, PacketError, Session};
 use sup_ring0::Ring0;
 
 use crate::EmbeddedHost;
+use crate::calls::ThreadCalls;
 use crate::words::Words;
 
 /// The running driver, for ring-0 code; `None` while there is no client.
@@ -23,6 +24,8 @@ static DRIVER: RwLock<Option<Arc<Driver<EmbeddedHost>>>> = RwLock::new(None);
 static CLIENTS: Mutex<usize> = Mutex::new(0);
 
 impl Ring0 for EmbeddedHost {
+    type Calls = ThreadCalls;
+
     fn driver() -> Option<Arc<Driver<Self>>> {
         DRIVER.read().clone()
     }

@@ -7,6 +7,7 @@ use sup_abi::{R0Ptr, Status};
 use sup_ring0::elf::Protection;
 use sup_ring0::mapper::ImageMemory;
 
+use crate::calls::ThreadCalls;
 use crate::mapping::Mapping;
 
 /// Memory for one image.
@@ -14,6 +15,8 @@ use crate::mapping::Mapping;
 pub struct ImagePages(Mapping);
 
 impl ImageMemory for ImagePages {
+    type Calls = ThreadCalls;
+
     fn allocate(bytes: usize) -> Result<Self, Status> {
         Mapping::anonymous(bytes).map(Self).map_err(|_| Status::VERR_NO_EXEC_MEMORY)
     }

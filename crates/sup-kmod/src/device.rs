@@ -26,6 +26,7 @@ use sup_core::{Driver, PacketError, Session};
 use sup_ring0::Ring0;
 use zerocopy::{FromBytes, IntoBytes};
 
+use crate::calls::TaskCalls;
 use crate::cpu;
 use crate::host::KernelHost;
 use crate::process::Client;
@@ -52,6 +53,8 @@ fn with_driver<T>(work: impl FnOnce(&Arc<Driver<KernelHost>>) -> T) -> Option<T>
 }
 
 impl Ring0 for KernelHost {
+    type Calls = TaskCalls;
+
     fn driver() -> Option<Arc<Driver<Self>>> {
         with_driver(Arc::clone)
     }

@@ -15,6 +15,7 @@ use sup_core::host::Placement;
 use sup_ring0::elf::Protection;
 use sup_ring0::mapper::ImageMemory;
 
+use crate::calls::TaskCalls;
 use crate::pages::{KernelMapping, Pages, flush};
 use crate::shim::page::KernelAccess;
 
@@ -26,6 +27,8 @@ pub(crate) struct ImagePages {
 }
 
 impl ImageMemory for ImagePages {
+    type Calls = TaskCalls;
+
     fn allocate(bytes: usize) -> Result<Self, Status> {
         let count = u32::try_from(bytes.div_ceil(PAGE_SIZE));
         let count = count.map_err(|_| Status::VERR_NO_EXEC_MEMORY)?;

@@ -29,6 +29,7 @@
 extern crate alloc;
 
 mod allocator;
+mod calls;
 mod cpu;
 mod device;
 mod gip;

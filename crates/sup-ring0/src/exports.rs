@@ -18,7 +18,7 @@ use sup_core::host::Host;
 use sup_core::{Blocking, Driver, ObjectHandle, Session, SessionHandle};
 
 use crate::destructor::NativeDestructor;
-use crate::{Ring0, printf, semaphores};
+use crate::{Ring0, panic, printf, semaphores};
 
 /// A function that modules may import.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ macro_rules! exports {
 }
 
 /// Number of functions in [`exports`].
-pub const EXPORT_COUNT: usize = 31;
+pub const EXPORT_COUNT: usize = 32;
 
 /// The table for the backend `R`.
 pub fn exports<R>() -> [Export; EXPORT_COUNT]
@@ -50,6 +50,7 @@ where
 {
     exports! {
         "SUPR0Printf" => printf::supr0_printf::<R> as *const (),
+        "SUPR0ModulePanic" => panic::module_panic::<R> as *const (),
         "SUPR0ObjRegister" => obj_register::<R> as *const (),
         "SUPR0ObjAddRef" => obj_add_ref::<R> as *const (),
         "SUPR0ObjAddRefEx" => obj_add_ref_ex::<R> as *const (),
@@ -141,7 +142,7 @@ unsafe extern "C" fn obj_register<R: Ring0 + Host<Destructor = NativeDestructor>
         let kind = SUPDRVOBJTYPE::try_from(kind).ok()?;
         // SAFETY: the module promises it by registering: the header says when and where a destructor
         // is called, and the driver forgets it before it unmaps the image that holds it.
-        let destructor = unsafe { NativeDestructor::new(destructor, user1, user2) }?;
+        let destructor = unsafe { NativeDestructor::new::<R::Calls>(destructor, user1, user2) }?;
         driver.object_register(&session, kind, destructor).ok()
     };
     match register() {

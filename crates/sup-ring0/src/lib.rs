@@ -2,6 +2,7 @@
 //!
 //! * [`elf`] checks an image file and relocates it; safe code, hostile input.
 //! * [`mapper`] puts a checked image into executable memory, writable or executable but never both.
+//! * [`calls`] lets a module abandon the call that it is in, which is what a panic does.
 //! * [`exports`] is the table of functions that modules may import: the C face of the driver's
 //!   services, under the header's names.
 //! * [`printf`] is the entry of the one function with variable arguments.
@@ -25,10 +26,12 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod calls;
 pub mod destructor;
 pub mod elf;
 pub mod exports;
 pub mod mapper;
+mod panic;
 pub mod printf;
 mod semaphores;
 mod sort;
@@ -39,6 +42,9 @@ use sup_core::host::Host;
 
 /// A host whose driver ring-0 modules can reach.
 pub trait Ring0: Host {
+    /// Where the calls into modules are noted.
+    type Calls: calls::Calls;
+
     /// The running driver; `None` if there is none.
     ///
     /// # Context

@@ -16,12 +16,16 @@ use sup_alloc::Vec;
 use sup_core::host::{EntryPoint, Image, LogLevel, ServiceCall};
 use sup_core::{LoadError, SessionHandle};
 
+use crate::calls::{self, Calls};
 use crate::elf::{Elf, ElfError, Protection};
 use crate::exports::{Export, find};
 use crate::sort::heap_sort;
 
 /// Memory for one image. Dropping it unmaps.
 pub trait ImageMemory: Sized + Send + Sync + 'static {
+    /// Where the calls into images are noted.
+    type Calls: Calls;
+
     /// Zeroed memory of `bytes` bytes, whole pages, readable and writable.
     ///
     /// # Errors
@@ -131,6 +135,9 @@ fn sentence(error: &ElfError) -> LoadError {
     LoadError::new(error.status(), format_args!("{error}"))
 }
 
+/// What a call answers that its module abandoned.
+const ABANDONED: Status = Status::VERR_INTERNAL_ERROR;
+
 /// A session as ring-0 code names it.
 pub(crate) fn session_pointer(SessionHandle(handle): SessionHandle) -> *mut SUPDRVSESSION {
     handle.get() as usize as *mut SUPDRVSESSION
@@ -161,9 +168,12 @@ impl<M: ImageMemory> Image for MappedImage<M> {
         // `self`; that the exported `ModuleInit` has the header's prototype is the module's promise,
         // which whoever loads ring-0 code vouches for.
         let init = unsafe { core::mem::transmute::<*const (), Init>(function) };
-        // SAFETY: the prototype is the header's; the argument is an opaque value that the module only
-        // hands back.
-        Status::new(unsafe { init(module.get() as usize as *mut core::ffi::c_void) })
+        let status = calls::call::<M::Calls, _>(|| {
+            // SAFETY: the prototype is the header's; the argument is an opaque value that the module
+            // only hands back.
+            unsafe { init(module.get() as usize as *mut core::ffi::c_void) }
+        });
+        status.map_or(ABANDONED, Status::new)
     }
 
     fn call_term(&self, entry: EntryPoint, module: R0Ptr) {
@@ -172,8 +182,12 @@ impl<M: ImageMemory> Image for MappedImage<M> {
         // SAFETY: `callable` found the address in mapped code of this image; that the exported
         // `ModuleTerm` has the header's prototype is the module's promise.
         let term = unsafe { core::mem::transmute::<*const (), Term>(function) };
-        // SAFETY: the prototype is the header's; the driver calls it once, after the last other call.
-        unsafe { term(module.get() as usize as *mut core::ffi::c_void) };
+        // A module that panics here has told so, and there is nobody to answer to.
+        let _ = calls::call::<M::Calls, _>(|| {
+            // SAFETY: the prototype is the header's; the driver calls it once, after the last other
+            // call.
+            unsafe { term(module.get() as usize as *mut core::ffi::c_void) };
+        });
     }
 
     fn call_service(&self, entry: EntryPoint, call: ServiceCall<'_>) -> Status {
@@ -188,12 +202,14 @@ impl<M: ImageMemory> Image for MappedImage<M> {
             Some(packet) => packet.as_mut_ptr().cast::<SUPR0SERVICEREQHDR>(),
             None => core::ptr::null_mut(),
         };
-        // SAFETY: the prototype is the header's; the packet is null or `cbReq` bytes, as its header
-        // says, aligned to 8, exclusively borrowed for the time of the call, so the handler may
-        // change it.
-        Status::new(unsafe {
-            handler(session_pointer(call.session), call.operation, call.argument, packet)
-        })
+        let (session, operation, argument) = (call.session, call.operation, call.argument);
+        let status = calls::call::<M::Calls, _>(|| {
+            // SAFETY: the prototype is the header's; the packet is null or `cbReq` bytes, as its header
+            // says, aligned to 8, exclusively borrowed for the time of the call, so the handler may
+            // change it.
+            unsafe { handler(session_pointer(session), operation, argument, packet) }
+        });
+        status.map_or(ABANDONED, Status::new)
     }
 }
 

@@ -166,7 +166,7 @@ impl<R: Ring0> Sink for Line<R> {
 }
 
 /// Text with a replacement character for what is not UTF-8.
-struct Lossy<'a>(core::str::Utf8Chunks<'a>);
+pub(crate) struct Lossy<'a>(pub(crate) core::str::Utf8Chunks<'a>);
 
 impl fmt::Display for Lossy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

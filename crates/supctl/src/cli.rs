@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use sup::Status;
 
-pub(crate) use self::module::{CallArgs, LoadArgs, ModuleCommand};
+pub(crate) use self::module::{BuildArgs, CallArgs, CheckArgs, LoadArgs, ModuleCommand, NewArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())

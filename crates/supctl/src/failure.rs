@@ -13,6 +13,14 @@ pub(crate) enum Failure {
     Call(sup::Error),
     /// A file of the user's cannot be read or written.
     File { path: PathBuf, error: io::Error },
+    /// A path that stands in the way.
+    Refused { path: PathBuf, status: Status },
+    /// A file breaks rules, which were printed.
+    Broken { path: PathBuf, rules: usize },
+    /// Something that is not installed, and what to do about it.
+    Missing { what: &'static str, how: &'static str },
+    /// A tool failed, with what it said.
+    Build { tool: String, text: String },
     /// Standard output takes no more.
     Output(io::Error),
     /// A status that this version has no name for.
@@ -39,6 +47,13 @@ impl fmt::Display for Failure {
             Self::File { path, error } => {
                 write!(f, "{}: {}: {error}", path.display(), io_status(error))
             }
+            Self::Refused { path, status } => write!(f, "{}: {status}", path.display()),
+            Self::Broken { path, rules } => {
+                let of = if *rules == 1 { "rule is" } else { "rules are" };
+                write!(f, "{}: would not load: {rules} {of} broken", path.display())
+            }
+            Self::Missing { what, how } => write!(f, "{what} is missing: {how}"),
+            Self::Build { tool, text } => write!(f, "{tool} failed:\n{text}"),
             Self::Output(error) => {
                 write!(f, "standard output: {}: {error}", io_status(error))
             }

@@ -62,6 +62,36 @@ pub(crate) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
     })
 }
 
+/// What became of one rule.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    pub(crate) rule: &'static str,
+    pub(crate) is_kept: bool,
+    pub(crate) sentence: String,
+}
+
+impl Finding {
+    pub(crate) fn kept(rule: &'static str, sentence: String) -> Self {
+        Self { rule, is_kept: true, sentence }
+    }
+
+    pub(crate) fn broken(rule: &'static str, sentence: String) -> Self {
+        Self { rule, is_kept: false, sentence }
+    }
+}
+
+/// Prints what became of rules, one a line.
+pub(crate) fn findings(findings: &[Finding]) -> Result<(), Failure> {
+    let width = findings.iter().map(|finding| finding.rule.len()).max().unwrap_or_default();
+    write(|out| {
+        for Finding { rule, is_kept, sentence } in findings {
+            let (style, mark) = if *is_kept { (GREEN, "ok") } else { (RED, "no") };
+            writeln!(out, "{style}{mark}{style:#}  {rule:<width$}  {sentence}")?;
+        }
+        Ok(())
+    })
+}
+
 /// Prints bytes as a hex dump with their text beside them.
 pub(crate) fn hex_dump(bytes: &[u8]) -> Result<(), Failure> {
     const ROW: usize = 16;

@@ -28,6 +28,8 @@ pub enum Group {
     Images,
     /// Calling ring-0 services.
     Services,
+    /// Modules that panic.
+    Panics,
     /// Ring 0's reference-counted objects.
     Objects,
     /// What the processor says of itself.
@@ -48,6 +50,7 @@ impl Group {
             Self::Modules => "modules",
             Self::Images => "images",
             Self::Services => "services",
+            Self::Panics => "panics",
             Self::Objects => "objects",
             Self::Platform => "platform",
             Self::Gip => "gip",

@@ -30,6 +30,10 @@ images! {
     INFORMED_INIT = "informed_init";
     /// Its `ModuleInit` waits for an event, see [`waiting_init`].
     WAITING_INIT = "waiting_init";
+    /// Panics in its service, its destructors and its `ModuleTerm`.
+    PANIC = "panic";
+    /// Panics in its `ModuleInit` too.
+    PANIC_INIT = "panic_init";
     THREAD_LOCAL = "thread_local";
     CONSTRUCTOR = "constructor";
     MISSING_IMPORT = "missing_import";
@@ -40,6 +44,8 @@ images! {
 
 /// The handler of the modules made of `init.c`.
 pub(crate) const INIT_HANDLER: &str = "initServiceReqHandler";
+/// The handler of the modules made of `panic.c`.
+pub(crate) const PANIC_HANDLER: &str = "panicServiceReqHandler";
 /// The handler of the modules made of `refused.c`.
 pub(crate) const REFUSED_HANDLER: &str = "refusedServiceReqHandler";
 /// The handler of [`PROBE`].

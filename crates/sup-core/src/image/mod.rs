@@ -80,7 +80,7 @@ impl fmt::Display for ContentHash {
 }
 
 /// The name of a module.
-pub(crate) type ModuleName = ArrayString<IMAGE_NAME_CHARS_MAX>;
+pub type ModuleName = ArrayString<IMAGE_NAME_CHARS_MAX>;
 
 /// The module that holds the entry points of a hypervisor; it cannot be a service.
 const VMM_MODULE: &str = "VMMR0.r0";

@@ -45,6 +45,15 @@ pub(crate) struct ImageUse<H: Host> {
 /// A session's images, oldest first.
 pub(crate) type ImageList<H> = Vec<ImageUse<H>>;
 
+/// A place in a loaded module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModulePlace {
+    /// Name of the module.
+    pub name: ModuleName,
+    /// Bytes from the start of its image.
+    pub offset: u64,
+}
+
 /// What a successful load tells.
 pub(crate) struct Loaded {
     pub(crate) base: R0Ptr,
@@ -315,6 +324,20 @@ impl<H: Host> Driver<H> {
         self.objects().lock().forget_destructors_in(image.base(), image.bytes());
         loaded.terminate();
         self.modules().lock().remove(Handle::from_raw(loaded.module.get()));
+    }
+
+    /// The module in which a ring-0 address lies, if it is loaded; for messages about it.
+    ///
+    /// # Context
+    /// May sleep.
+    pub fn module_at(&self, address: R0Ptr) -> Option<ModulePlace> {
+        let table = self.images().lock();
+        table.entries.iter().find_map(|entry| {
+            let State::Live { loaded, .. } = &entry.state else { return None };
+            let offset = address.get().checked_sub(loaded.image.base().get())?;
+            (offset < loaded.image.bytes() as u64)
+                .then_some(ModulePlace { name: entry.name, offset })
+        })
     }
 
     /// The address of a symbol in an image that `session` loaded.

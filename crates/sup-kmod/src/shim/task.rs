@@ -21,6 +21,12 @@ pub(crate) fn current() -> Option<Task> {
     NonNull::new(unsafe { raw::supdrv_current() }).map(Task)
 }
 
+/// The address of the task that runs, as its name only.
+pub(crate) fn current_address() -> usize {
+    // SAFETY: the function has no precondition.
+    unsafe { raw::supdrv_current() }.addr()
+}
+
 impl Task {
     /// Wakes the task if it is in [`sleep`] or about to be.
     ///

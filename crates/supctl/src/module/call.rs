@@ -39,7 +39,7 @@ pub(crate) fn call(args: &CallArgs) -> Result<(), Failure> {
 
 /// The handler that a service has by custom: `hello` has `helloServiceReqHandler`, `page-table` has
 /// `pageTableServiceReqHandler`.
-fn handler_name(service: &str) -> String {
+pub(super) fn handler_name(service: &str) -> String {
     let stem = service.strip_suffix(".r0").unwrap_or(service);
     let mut name = String::new();
     for word in stem.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {

@@ -9,6 +9,7 @@ mod memory;
 mod modules;
 pub(crate) mod objects;
 mod packets;
+mod panics;
 mod platform;
 mod semaphores;
 mod services;
@@ -27,6 +28,7 @@ static GROUPS: &[&[Case]] = &[
     lifetimes::CASES,
     images::CASES,
     services::CASES,
+    panics::CASES,
     objects::CASES,
     platform::CASES,
     gip::CASES,
