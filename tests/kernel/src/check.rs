@@ -24,12 +24,17 @@ pub(crate) struct Test {
 impl Test {
     /// Runs the test in a process of its own, and looks at the driver before and afterwards.
     pub(crate) fn execute(&self, observer: &Observer) -> Outcome {
-        let verdict = observer.look().and_then(|before| {
-            Child::start(|| (self.run)(observer))?.finish()?;
-            observer.wait_for(&before)
-        });
-        verdict.into()
+        in_a_process(observer, || (self.run)(observer))
     }
+}
+
+/// Does `work` in a process of its own, and looks at the driver before and afterwards.
+pub(crate) fn in_a_process(observer: &Observer, work: impl FnOnce() -> Verdict) -> Outcome {
+    let verdict = observer.look().and_then(|before| {
+        Child::start(work)?.finish()?;
+        observer.wait_for(&before)
+    });
+    verdict.into()
 }
 
 /// Lists the tests of a file, which are functions of the same names.

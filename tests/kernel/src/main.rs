@@ -15,13 +15,15 @@
 //! the end; the exit status is 0 if nothing failed.
 //!
 //! [`games`] holds the tests by subject, [`kill`] the dying processes, [`cycles`] the insertions,
-//! [`lockdown`] what is refused there, [`fuzz`] the noise and [`figures`] the costs. [`check`] runs and reports, [`process`] makes processes,
-//! [`device`] speaks to the driver without the library, [`region`] is memory to misbehave with,
-//! [`observer`] sees what the driver holds, [`random`] are numbers to choose by.
+//! [`lockdown`] what is refused there, [`faults`] the refused allocations, [`fuzz`] the noise and
+//! [`figures`] the costs. [`check`] runs and reports, [`process`] makes processes, [`device`] speaks
+//! to the driver without the library, [`region`] is memory to misbehave with, [`observer`] sees what
+//! the driver holds, [`random`] are numbers to choose by.
 
 mod check;
 mod cycles;
 mod device;
+mod faults;
 mod figures;
 mod fuzz;
 mod games;
@@ -57,6 +59,8 @@ enum Command {
     Cycles(cycles::Args),
     /// Sends requests from well-formed to noise, by several threads on several sessions
     Fuzz(fuzz::Args),
+    /// Lets the kernel refuse every allocation of every operation in turn
+    Faults(faults::Args),
     /// Counts what calls cost, beside bare ones
     Figures(figures::Args),
     /// Locks the kernel down and tries to load code; the machine stays locked down
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Command::Kill(args) => kill::run(&args),
         Command::Cycles(args) => cycles::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
+        Command::Faults(args) => faults::run(&args),
         Command::Figures(args) => figures::run(&args),
         Command::Lockdown => lockdown::run(),
         Command::Inherited(args) => games::exec::run(&args),

@@ -15,6 +15,8 @@ pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
         Suite::kernel("games", None),
         Suite::kernel("kill", Some(50)),
         Suite::kernel("fuzz", Some(20_000)),
+        // Skipped there, with the reason: only the debug kernel can refuse memory on demand.
+        Suite::kernel("faults", None),
         Suite::cycles(10),
     ];
     guest(project, GuestArgs::with_kernel("6.1"), &own)
@@ -35,6 +37,7 @@ pub(super) fn debug_kernel(project: &Project) -> Result<Verdict> {
     let args = GuestArgs { timeout_s: 7200, memory_mib: 2048, ..GuestArgs::with_kernel("debug") };
     let own = [
         Suite::kernel("games", None),
+        Suite::kernel("faults", None),
         Suite::kernel("kill", Some(500)),
         Suite::kernel("fuzz", Some(1_000_000)),
         Suite::cycles(200),

@@ -17,6 +17,8 @@ const COMPLAINTS: &[&str] = &[
     // Sanitizers and allocators.
     "UBSAN: ",
     "new suspected memory leaks",
+    // Leaks would go unseen from then on.
+    "Kernel memory leak detector disabled",
     "refcount_t: ",
     "list_add corruption",
     "list_del corruption",
