@@ -92,6 +92,28 @@ impl<T> Arc<T> {
         this.inner().count.load(Ordering::Relaxed)
     }
 
+    /// The value, to be changed, if `this` is its only owner.
+    ///
+    /// ```
+    /// use sup_alloc::Arc;
+    ///
+    /// let mut first = Arc::try_new(7)?;
+    /// let second = first.clone();
+    /// assert_eq!(Arc::get_mut(&mut first), None);
+    /// drop(second);
+    /// assert_eq!(Arc::get_mut(&mut first), Some(&mut 7));
+    /// # Ok::<(), sup_alloc::OutOfMemory>(())
+    /// ```
+    pub fn get_mut(this: &mut Self) -> Option<&mut T> {
+        // Acquire: pairs with the Release of every other owner's drop.
+        if this.inner().count.load(Ordering::Acquire) != 1 {
+            return None;
+        }
+        // SAFETY: the count is one, so `this`, which is borrowed exclusively, is the only owner: nobody
+        // else reads the value, and a clone can only be made of `this`.
+        Some(unsafe { &mut this.inner.as_mut().value })
+    }
+
     fn inner(&self) -> &Inner<T> {
         // SAFETY: the allocation lives as long as any owner, and `self` is one; it was initialised
         // by `try_new` and is only ever borrowed shared.

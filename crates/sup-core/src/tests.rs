@@ -10,9 +10,10 @@ use sup_abi::request::{
 use sup_abi::{SUPDRVOBJTYPE, Status};
 use sup_alloc::faults::failing_after;
 
+use crate::host::{Interruption, Wait};
 use crate::testing::bench::Bench;
 use crate::testing::{TestDestructor, TestHost};
-use crate::{Blocking, Driver};
+use crate::{Blocking, Deadline, Driver};
 
 /// Lets allocation after allocation of `operation` fail, until it has none left to fail.
 fn exhaust(name: &str, operation: impl Fn(&Bench) -> Status) {
@@ -91,6 +92,31 @@ fn semaphores_leave_nothing_when_memory_runs_out() {
             status_of(bench.driver.semaphore_create(&bench.session, kind))
         });
     }
+}
+
+#[test]
+fn creating_after_a_close_allocates_nothing_and_makes_a_new_semaphore() {
+    let bench = Bench::new();
+    let (driver, session) = (&bench.driver, &bench.session);
+    let create = |kind| driver.semaphore_create(session, kind).unwrap();
+    let poll = Wait { deadline: Deadline::at_nanos(0), interruption: Interruption::Allowed };
+    for old in [SemaphoreKind::Event, SemaphoreKind::EventMulti] {
+        for new in [SemaphoreKind::Event, SemaphoreKind::EventMulti] {
+            let closed = create(old);
+            driver.semaphore_signal(session, old, closed).unwrap();
+            assert!(driver.semaphore_close(session, old, closed).is_ok());
+            let (created, has_failed) = failing_after(0, || create(new));
+            assert!(!has_failed && created != closed);
+            let wait = |kind, handle| driver.semaphore_wait(session, kind, handle, poll);
+            assert_eq!(wait(new, created), Err(Status::VERR_TIMEOUT));
+            assert_eq!(wait(old, closed), Err(Status::VERR_INVALID_HANDLE));
+            driver.semaphore_signal(session, new, created).unwrap();
+            assert_eq!(wait(new, created), Ok(()));
+            let closed = driver.semaphore_close(session, new, created);
+            assert_eq!(closed, Ok(Status::VINF_OBJECT_DESTROYED));
+        }
+    }
+    bench.close();
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 use sup_abi::Status;
 use sup_abi::request::SemaphoreKind;
+use sup_alloc::Arc;
 
 use super::table::Room;
 use crate::host::{Host, Wait};
@@ -27,6 +28,9 @@ impl<H: Host> Driver<H> {
         let place = loop {
             let mut locked = table.lock();
             if !locked.needs_block() {
+                if let Some(created) = locked.create_in_spare(kind) {
+                    return created;
+                }
                 break locked.take_place()?;
             }
             drop(locked);
@@ -63,12 +67,16 @@ impl<H: Host> Driver<H> {
         if handle == 0 {
             return Ok(Status::VINF_SUCCESS);
         }
-        let semaphore = session.semaphores().lock().remove(handle, kind)?;
-        Ok(if sup_alloc::Arc::strong_count(&semaphore) == 1 {
-            Status::VINF_OBJECT_DESTROYED
-        } else {
-            Status::VINF_SUCCESS
-        })
+        let mut table = session.semaphores().lock();
+        let semaphore = table.remove(handle, kind)?;
+        let status = match Arc::strong_count(&semaphore) {
+            1 => Status::VINF_OBJECT_DESTROYED,
+            _ => Status::VINF_SUCCESS,
+        };
+        let surplus = table.keep(semaphore);
+        drop(table);
+        drop(surplus);
+        Ok(status)
     }
 
     /// Signals. Corresponds to `SUPSemEventSignal`, `SUPSemEventMultiSignal`.

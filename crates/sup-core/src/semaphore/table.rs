@@ -10,6 +10,9 @@
 //! The table lives under a spin lock, so creating takes three steps: take a number, make the semaphore
 //! with no lock held, put it in place. A page of words is made the same way.
 //!
+//! The memory of one closed semaphore is kept for the next one: whoever creates and closes in turn pays
+//! for neither an allocation nor the second lock.
+//!
 //! Invariant: the free list runs through exactly the free slots; a slot in creation is in no list. The
 //! numbers of the last 2048 that have no slot yet became free before every one in the list.
 
@@ -76,8 +79,11 @@ pub(crate) struct Place<H: Host> {
 impl<H: Host> Place<H> {
     /// Makes the semaphore for this place.
     pub(crate) fn make(&self, kind: SemaphoreKind) -> Result<Arc<Semaphore<H>>, Status> {
-        let semaphore = Semaphore::new(kind, self.page.clone(), self.index % WORDS_PER_PAGE);
-        Ok(Arc::try_new(semaphore.ok_or(Status::VERR_INTERNAL_ERROR)?)?)
+        Ok(Arc::try_new(self.semaphore(kind).ok_or(Status::VERR_INTERNAL_ERROR)?)?)
+    }
+
+    fn semaphore(&self, kind: SemaphoreKind) -> Option<Semaphore<H>> {
+        Semaphore::new(kind, self.page.clone(), self.index % WORDS_PER_PAGE)
     }
 }
 
@@ -109,11 +115,20 @@ pub(crate) struct SemaphoreTable<H: Host> {
     newest_free: Option<usize>,
     /// Number of handles that are open or in creation.
     count: usize,
+    /// A semaphore that was closed, and that nobody else owns. It goes with the session.
+    spare: Option<Arc<Semaphore<H>>>,
 }
 
 impl<H: Host> SemaphoreTable<H> {
     pub(crate) const fn new() -> Self {
-        Self { blocks: Vec::new(), length: 0, oldest_free: None, newest_free: None, count: 0 }
+        Self {
+            blocks: Vec::new(),
+            length: 0,
+            oldest_free: None,
+            newest_free: None,
+            count: 0,
+            spare: None,
+        }
     }
 
     /// Number of open handles.
@@ -149,6 +164,38 @@ impl<H: Host> SemaphoreTable<H> {
         // The capacity is there; a failure would drop the block and leave the need.
         let _ = self.blocks.try_push(block);
         (None, directory)
+    }
+
+    /// All of creating at once, in the memory of a closed semaphore; `None` if there is none.
+    ///
+    /// # Errors
+    /// Those of [`take_place`](Self::take_place).
+    pub(crate) fn create_in_spare(&mut self, kind: SemaphoreKind) -> Option<Result<u32, Status>> {
+        let mut spare = self.spare.take()?;
+        let place = match self.take_place() {
+            Ok(place) => place,
+            Err(status) => {
+                self.spare = Some(spare);
+                return Some(Err(status));
+            }
+        };
+        // What it was before drops a reference of a page that its block keeps.
+        let made = Arc::get_mut(&mut spare).zip(place.semaphore(kind));
+        let Some(()) = made.map(|(memory, semaphore)| *memory = semaphore) else {
+            self.give_back(place);
+            return Some(Err(Status::VERR_INTERNAL_ERROR));
+        };
+        Some(Ok(self.fill(place, spare)))
+    }
+
+    /// Keeps the memory of a closed semaphore that nobody else owns; returns what is not kept, for the
+    /// caller to drop with no lock held.
+    pub(crate) fn keep(&mut self, mut closed: Arc<Semaphore<H>>) -> Option<Arc<Semaphore<H>>> {
+        if self.spare.is_some() || Arc::get_mut(&mut closed).is_none() {
+            return Some(closed);
+        }
+        self.spare = Some(closed);
+        None
     }
 
     /// First step of creating: takes the number that is free for the longest time.
@@ -224,11 +271,16 @@ impl<H: Host> SemaphoreTable<H> {
         handle: u32,
         kind: SemaphoreKind,
     ) -> Result<Arc<Semaphore<H>>, Status> {
-        let semaphore = self.get(handle, kind)?;
-        // Before the number can be used again: the word must be nobody's by then.
-        semaphore.destroy();
-        self.free(handle.saturating_sub(1) as usize);
-        Ok(semaphore)
+        let index = handle.checked_sub(1).ok_or(Status::VERR_INVALID_HANDLE)? as usize;
+        match self.slot_mut(index) {
+            // Before the number can be used again: the word must be nobody's by then.
+            Some(Slot::Used(semaphore)) if semaphore.kind() == kind => semaphore.destroy(),
+            _ => return Err(Status::VERR_INVALID_HANDLE),
+        }
+        match self.free(index) {
+            Some(Slot::Used(semaphore)) => Ok(semaphore),
+            _ => Err(Status::VERR_INTERNAL_ERROR),
+        }
     }
 
     /// Takes every semaphore out, for the end of a session. The caller [destroys](Block::destroy) them
@@ -241,10 +293,9 @@ impl<H: Host> SemaphoreTable<H> {
         core::mem::take(&mut self.blocks)
     }
 
-    /// Puts a slot at the end of the free list.
-    fn free(&mut self, index: usize) {
-        let Some(slot) = self.slot_mut(index) else { return };
-        *slot = Slot::Free { next: None };
+    /// Puts a slot at the end of the free list; returns what it was before.
+    fn free(&mut self, index: usize) -> Option<Slot<H>> {
+        let before = core::mem::replace(self.slot_mut(index)?, Slot::Free { next: None });
         match self.newest_free.replace(index) {
             Some(newest) => {
                 if let Some(Slot::Free { next }) = self.slot_mut(newest) {
@@ -254,6 +305,7 @@ impl<H: Host> SemaphoreTable<H> {
             None => self.oldest_free = Some(index),
         }
         self.count = self.count.saturating_sub(1);
+        Some(before)
     }
 
     fn slot_mut(&mut self, index: usize) -> Option<&mut Slot<H>> {

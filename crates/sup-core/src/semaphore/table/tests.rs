@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::vec::Vec;
 
 use super::*;
+use crate::Deadline;
+use crate::host::{Interruption, Wait};
 use crate::testing::TestHost;
 use SemaphoreKind::Event;
 
@@ -51,6 +53,28 @@ fn closed_number_comes_after_every_number_that_was_free_before() {
         numbers.close(expected);
     }
     assert_eq!(numbers.table.count(), 0);
+}
+
+#[test]
+fn memory_of_a_closed_semaphore_is_used_again_unless_somebody_is_inside() {
+    let mut numbers = Numbers::new();
+    let (used, closed) = (numbers.create(), numbers.create());
+    let caller = numbers.table.get(used, Event).unwrap();
+    let semaphore = numbers.table.remove(used, Event).unwrap();
+    assert!(numbers.table.keep(semaphore).is_some());
+    assert!(numbers.table.create_in_spare(Event).is_none());
+
+    let semaphore = numbers.table.remove(closed, Event).unwrap();
+    assert!(numbers.table.keep(semaphore).is_none());
+    let created = numbers.table.create_in_spare(SemaphoreKind::EventMulti).unwrap().unwrap();
+    assert_eq!(created, closed + 1);
+    assert!(numbers.table.get(created, Event).is_err());
+    // It is a new one, with a word of its own, and the old one stays what it was for its caller.
+    numbers.table.get(created, SemaphoreKind::EventMulti).unwrap().signal();
+    let poll = Wait { deadline: Deadline::at_nanos(0), interruption: Interruption::Allowed };
+    assert_eq!(caller.wait(poll), Err(Status::VERR_SEM_DESTROYED));
+    assert!(numbers.table.create_in_spare(Event).is_none());
+    assert_eq!(numbers.table.count(), 1);
 }
 
 #[test]
