@@ -117,7 +117,9 @@ impl Host for EmbeddedHost {
     }
 
     fn load_image(&self, _name: &str, file: &[u8]) -> Result<Self::Image, LoadError> {
-        MappedImage::load(file, &self.0.exports)
+        let mut image = MappedImage::<ImagePages>::load(file, &self.0.exports)?;
+        image.memory_mut().show(file);
+        Ok(image)
     }
 
     fn export_count(&self) -> u32 {

@@ -8,27 +8,35 @@ use sup_ring0::elf::Protection;
 use sup_ring0::mapper::ImageMemory;
 
 use crate::calls::ThreadCalls;
+use crate::debugger::Registration;
 use crate::mapping::Mapping;
 
 /// Memory for one image.
 #[derive(Debug)]
-pub struct ImagePages(Mapping);
+pub struct ImagePages {
+    /// For debuggers, which forget the image before it goes.
+    registration: Option<Registration>,
+    mapping: Mapping,
+}
 
 impl ImageMemory for ImagePages {
     type Calls = ThreadCalls;
 
     fn allocate(bytes: usize) -> Result<Self, Status> {
-        Mapping::anonymous(bytes).map(Self).map_err(|_| Status::VERR_NO_EXEC_MEMORY)
+        let mapping = Mapping::anonymous(bytes).map_err(|_| Status::VERR_NO_EXEC_MEMORY)?;
+        Ok(Self { registration: None, mapping })
     }
 
     fn base(&self) -> R0Ptr {
-        R0Ptr::new(self.0.address())
+        R0Ptr::new(self.mapping.address())
     }
 
     fn writable(&mut self) -> &mut [u8] {
         // SAFETY: the mapping is zeroed, readable and writable until it is sealed, which the mapper
         // does last; `&mut self` makes this the only reference into it.
-        unsafe { std::slice::from_raw_parts_mut(self.0.start().as_ptr(), self.0.bytes()) }
+        unsafe {
+            std::slice::from_raw_parts_mut(self.mapping.start().as_ptr(), self.mapping.bytes())
+        }
     }
 
     fn seal(
@@ -47,18 +55,23 @@ impl ImageMemory for ImagePages {
             self.protect(pages, flags)?;
             sealed = end;
         }
-        self.protect(sealed..self.0.bytes(), MprotectFlags::empty())
+        self.protect(sealed..self.mapping.bytes(), MprotectFlags::empty())
     }
 }
 
 impl ImagePages {
+    /// Shows the image, which was made of `file`, to debuggers.
+    pub(crate) fn show(&mut self, file: &[u8]) {
+        self.registration = Registration::new(file, self.mapping.address());
+    }
+
     fn protect(&self, range: Range<usize>, flags: MprotectFlags) -> Result<(), Status> {
         if range.is_empty() {
             return Ok(());
         }
         // SAFETY: no reference into the image is left, because `seal` has it exclusively; from here on
         // only the module's own code uses the memory, under the protections that it was linked for.
-        let result = unsafe { self.0.protect(range, flags) };
+        let result = unsafe { self.mapping.protect(range, flags) };
         result.map_err(|error| {
             tracing::error!(target: "supdrv", %error, "cannot protect a module image");
             Status::VERR_NO_EXEC_MEMORY

@@ -19,6 +19,7 @@
 mod calls;
 mod clock;
 mod cpu;
+mod debugger;
 mod gip;
 mod host;
 mod image;

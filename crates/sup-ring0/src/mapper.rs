@@ -105,6 +105,11 @@ impl<M: ImageMemory> MappedImage<M> {
         Ok(image)
     }
 
+    /// The memory that it lives in, for what a backend keeps with it.
+    pub fn memory_mut(&mut self) -> &mut M {
+        &mut self.memory
+    }
+
     fn offset_of(&self, name: &str) -> Option<u64> {
         let compare =
             |exported: &Exported| self.names.get(exported.name.clone()).cmp(&Some(name.as_bytes()));

@@ -15,6 +15,9 @@ fn every_command_has_help() {
         &["--help"][..],
         &["doctor", "--help"],
         &["module", "--help"],
+        &["module", "new", "--help"],
+        &["module", "build", "--help"],
+        &["module", "check", "--help"],
         &["module", "load", "--help"],
         &["module", "call", "--help"],
         &["gip", "--help"],
@@ -35,6 +38,7 @@ fn cannot_say_nonsense() {
         &["doctor", "--yaml"],
         &["module"],
         &["module", "load"],
+        &["module", "new", "../escape"],
         &["module", "call", "hello.r0", "hello", "one"],
         &["module", "call", "hello.r0", "hello", "1", "--arg", "0xg"],
         &["module", "call", "hello.r0", "hello", "1", "--output", "out"],
@@ -129,6 +133,41 @@ fn cannot_find_what_is_not_there() {
         assert!(refused.stderr.contains(status), "{arguments:?}: {}", refused.stderr);
         assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
     }
+}
+
+#[test]
+fn a_module_is_checked_rule_by_rule() {
+    let module = file(HELLO.image);
+    let good = supctl(&["module", "check", path(&module)]);
+    assert_eq!((good.exit, good.stderr.as_str()), (Some(0), ""));
+    assert!(good.stdout.lines().all(|line| line.starts_with("ok  ")), "{}", good.stdout);
+
+    let script = file(b"#!/bin/sh\n");
+    let bad = supctl(&["module", "check", path(&script)]);
+    assert_eq!(bad.exit, Some(1));
+    assert!(bad.stdout.starts_with("no  format  "), "{}", bad.stdout);
+    assert!(bad.stderr.contains("would not load: 1 rule is broken"), "{}", bad.stderr);
+}
+
+#[test]
+fn cannot_make_a_module_where_something_is() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = folder.path().to_str().expect("temporary folders have plain names");
+    let refused = supctl(&["module", "new", "adder", "--folder", place]);
+    assert_eq!(refused.exit, Some(1));
+    assert!(refused.stderr.contains("VERR_ALREADY_EXISTS (-105)"), "{}", refused.stderr);
+    assert_eq!(fs::read_dir(place).expect("it is still there").count(), 0);
+}
+
+#[test]
+fn cannot_build_without_a_compiler_but_is_told_what_to_install() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let place = folder.path().to_str().expect("temporary folders have plain names");
+    fs::write(folder.path().join("Cargo.toml"), "").expect("the folder takes a file");
+    let refused = run(command(&["module", "build", place]).env("PATH", ""));
+    assert_eq!(refused.exit, Some(1));
+    let is_told = ["rustup component add rust-src", "cargo failed"];
+    assert!(is_told.iter().any(|text| refused.stderr.contains(text)), "{}", refused.stderr);
 }
 
 #[test]

@@ -57,7 +57,8 @@ const LINK_FLAGS: [&str; 11] = [
     "-Wl,-z,noexecstack",
     "-Wl,--hash-style=sysv",
     "-Wl,--build-id=none",
-    "-Wl,--no-undefined-version",
+    // So that debuggers find lines at the address where the module is, see `sup-embedded`.
+    "-Wl,--emit-relocs",
 ];
 
 pub(super) fn build(args: &BuildArgs) -> Result<(), Failure> {
