@@ -120,9 +120,10 @@ fn fill(driver: &Embedded, session: &Session<EmbeddedHost>, kind: Kind, count: u
 unsafe extern "C" fn destroy(_object: *mut c_void, _user1: *mut c_void, _user2: *mut c_void) {}
 
 fn destructor() -> Result<NativeDestructor> {
+    type Calls = <EmbeddedHost as Ring0>::Calls;
     // SAFETY: `destroy` takes any values on any thread, and is never unloaded.
     let destructor =
-        unsafe { NativeDestructor::new(Some(destroy), ptr::null_mut(), ptr::null_mut()) };
+        unsafe { NativeDestructor::new::<Calls>(Some(destroy), ptr::null_mut(), ptr::null_mut()) };
     destructor.context("a destructor needs a function")
 }
 
