@@ -1,7 +1,9 @@
 //! The clocks: `CLOCK_MONOTONIC` and the time stamp counter.
 
+use std::arch::asm;
 use std::arch::x86_64::{_mm_lfence, _rdtsc};
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU32;
 
 use rustix::time::{ClockId, clock_gettime};
 use sup_abi::Nanoseconds;
@@ -22,9 +24,10 @@ pub(crate) fn now() -> Nanoseconds {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tsc;
 
-impl Counter for Tsc {
+impl Tsc {
+    /// The counter, read neither before what precedes it nor after what follows.
     #[inline]
-    fn read(&self) -> u64 {
+    pub fn read(self) -> u64 {
         // SAFETY: every x86-64 processor has the instruction.
         unsafe { _mm_lfence() };
         // SAFETY: every x86-64 processor has the instruction, and Linux does not forbid it to
@@ -33,6 +36,35 @@ impl Counter for Tsc {
         // SAFETY: every x86-64 processor has the instruction.
         unsafe { _mm_lfence() };
         tsc
+    }
+}
+
+impl Counter for Tsc {
+    #[inline]
+    fn read_before(&self, cell: &AtomicU32) -> (u64, u32) {
+        let (low, high, value): (u64, u64, u32);
+        // The address of the load is made from what was read of the counter, so the processor cannot
+        // load earlier; that is cheaper than a second `lfence`.
+        // SAFETY: every x86-64 processor has the instructions, and Linux does not forbid `rdtsc` to
+        // processes unless they ask for that (PR_SET_TSC). The load is of `cell` (the offset is zero),
+        // which the reference keeps readable; a 32-bit load of an aligned address is atomic. Without
+        // `nomem` and `readonly` the compiler keeps other accesses on their side.
+        unsafe {
+            asm!(
+                "lfence",
+                "rdtsc",
+                "mov {offset}, rax",
+                "and {offset}, 0",
+                "mov {value:e}, [{cell} + {offset}]",
+                offset = out(reg) _,
+                value = out(reg) value,
+                cell = in(reg) cell.as_ptr(),
+                out("rax") low,
+                out("rdx") high,
+                options(nostack),
+            );
+        }
+        (high << 32 | low, value)
     }
 
     #[inline]

@@ -65,7 +65,7 @@ impl Host for EmbeddedHost {
     }
 
     fn tsc(&self) -> u64 {
-        sup_core::gip::read::Counter::read(&clock::Tsc)
+        clock::Tsc.read()
     }
 
     fn tsc_hz(&self) -> u64 {

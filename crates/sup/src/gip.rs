@@ -1,5 +1,10 @@
 //! [`Gip`]: the Global Information Page, and the time by it.
+//!
+//! In synchronous mode a thread keeps the line that it read last ([`Snapshot`]) and reads the page
+//! itself only after an update: a hundred times a second. What a thread keeps belongs to one owner,
+//! whose number is never used again, so that it cannot outlive the page it was made of.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -7,12 +12,27 @@ use sup_abi::request::{Empty, GipMap, MEMORY_SYNTHETIC_PHYS};
 use sup_abi::{
     OFFSET_OF_CPUS, PhysAddr, SUPGIPCPU, SUPGIPCPUSTATE, SUPGIPMODE, SUPGLOBALINFOPAGE, Status,
 };
-use sup_core::gip::read::{Counter, nanoseconds};
+use sup_core::gip::read::{Counter, Look, Snapshot, look, newest_line};
 use sup_core::host::AddressSource;
 use sup_embedded::Tsc;
 
 use crate::Session;
+use crate::clock::Clock;
 use crate::error::Result;
+
+/// The line that a thread read last, and the owner of the page that it is from.
+struct Kept {
+    owner: Cell<u64>,
+    snapshot: Cell<Snapshot>,
+}
+
+thread_local! {
+    static KEPT: Kept =
+        const { Kept { owner: Cell::new(0), snapshot: Cell::new(Snapshot::NONE) } };
+}
+
+/// The number of the next owner; zero is nobody's.
+static NEXT_OWNER: AtomicU64 = AtomicU64::new(1);
 
 /// The Global Information Page of a session. Corresponds to `g_pSUPGlobalInfoPage`.
 #[derive(Debug)]
@@ -21,6 +41,8 @@ pub struct Gip {
     cpus: &'static [SUPGIPCPU],
     phys: PhysAddr,
     source: AddressSource,
+    /// The number that no other owner in this process ever has.
+    owner: u64,
     /// The highest time returned in asynchronous mode, where the processors' lines differ.
     last: AtomicU64,
     /// Keeps the page mapped: `page` and `cpus` are `'static` to the compiler only.
@@ -53,20 +75,51 @@ impl Gip {
     /// When the page cannot say, the system's clock answers.
     #[inline]
     pub fn now_ns(&self) -> u64 {
-        match self.try_now_ns() {
-            Some(now) if self.mode() == SUPGIPMODE::AsyncTsc => {
-                // Relaxed: the maximum orders itself, nothing else is published.
-                self.last.fetch_max(now, Ordering::Relaxed).max(now)
+        KEPT.with(|kept| {
+            if kept.owner.get() == self.owner
+                && let Some(now) = kept.snapshot.get().nanoseconds(self.page, self.cpus, &Tsc)
+            {
+                return now;
             }
-            Some(now) => now,
+            self.look(kept)
+        })
+    }
+
+    /// The time from the page itself, and from then on from what is kept.
+    #[inline(never)]
+    fn look(&self, kept: &Kept) -> u64 {
+        match look(self.page, self.cpus, &Tsc) {
+            Some(Look { nanoseconds, snapshot: Some(snapshot) }) => {
+                kept.owner.set(self.owner);
+                kept.snapshot.set(snapshot);
+                nanoseconds
+            }
+            // Relaxed: the maximum orders itself, nothing else is published.
+            Some(Look { nanoseconds, snapshot: None }) => {
+                self.last.fetch_max(nanoseconds, Ordering::Relaxed).max(nanoseconds)
+            }
             None => system_ns(),
         }
     }
 
     /// Nanoseconds by the page alone; `None` when it cannot say.
-    #[inline]
     pub fn try_now_ns(&self) -> Option<u64> {
-        nanoseconds(self.page, self.cpus, &Tsc)
+        look(self.page, self.cpus, &Tsc).map(|look| look.nanoseconds)
+    }
+
+    /// Nanoseconds at a value of the current processor's time stamp counter, as the page's newest line
+    /// has it; `None` if the page cannot say, as for a value before that line.
+    ///
+    /// ```no_run
+    /// # let gip = sup::Session::open()?.gip()?;
+    /// // Stamp with an instruction, convert when there is time.
+    /// // SAFETY: every x86-64 processor has the instruction.
+    /// let stamp = unsafe { std::arch::x86_64::_rdtsc() };
+    /// let nanoseconds = gip.tsc_to_ns(stamp).unwrap_or_else(|| gip.now_ns());
+    /// # Ok::<(), sup::Error>(())
+    /// ```
+    pub fn tsc_to_ns(&self, tsc: u64) -> Option<u64> {
+        newest_line(self.page, self.current_entry()?)?.at(tsc)
     }
 
     /// Whether one entry serves all processors.
@@ -87,6 +140,11 @@ impl Gip {
 
     /// Frequency of the current processor's counter in Hz. Corresponds to `SUPGetCpuHzFromGIP`.
     pub fn cpu_hz(&self) -> Option<u64> {
+        entry_hz(self.current_entry()?)
+    }
+
+    /// The entry that is the current processor's, which may have changed when this returns.
+    fn current_entry(&self) -> Option<&SUPGIPCPU> {
         let index = match self.mode() {
             SUPGIPMODE::AsyncTsc => {
                 let set_index = usize::from(Tsc.current_cpu());
@@ -95,7 +153,7 @@ impl Gip {
             }
             _ => 0,
         };
-        entry_hz(self.cpus.get(index)?)
+        self.cpus.get(index)
     }
 
     /// What the page says of each processor that is online.
@@ -128,6 +186,12 @@ impl Gip {
     /// Where the page is in this process; read-only.
     pub fn as_ptr(&self) -> *const SUPGLOBALINFOPAGE {
         std::ptr::from_ref(self.page)
+    }
+}
+
+impl Clock for Gip {
+    fn now_ns(&self) -> u64 {
+        self.now_ns()
     }
 }
 
@@ -183,6 +247,8 @@ impl Session {
             cpus,
             phys: output.phys,
             source,
+            // Relaxed: only that no number comes twice matters.
+            owner: NEXT_OWNER.fetch_add(1, Ordering::Relaxed),
             last: AtomicU64::new(0),
             _session: self.clone(),
         })

@@ -32,6 +32,7 @@
 //! other ring can write is only ever seen through atomics.
 
 pub mod backend;
+mod clock;
 mod connection;
 mod device;
 mod error;
@@ -42,6 +43,7 @@ mod semaphore;
 mod session;
 
 pub use backend::Backend;
+pub use clock::{Clock, ManualClock};
 pub use error::{Error, Result};
 pub use gip::{CpuEntry, Gip};
 pub use memory::{ContiguousMemory, LowMemory, Memory, PageMemory, RingZeroView, SharedPages};

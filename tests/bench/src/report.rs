@@ -3,7 +3,8 @@
 //! A reader that went away (`cargo xtask bench | head`) is no error, so failed writes are let go.
 
 use std::fmt;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
@@ -40,6 +41,23 @@ type Row = [String; COLUMNS.len()];
 
 pub(crate) fn error(error: &anyhow::Error) {
     let _ = writeln!(anstream::stderr().lock(), "{RED}error{RED:#}: {error:#}");
+}
+
+/// Shows on a terminal how far a long figure is.
+pub(crate) fn progress(what: &str, passed: Duration, all: Duration) {
+    let mut stderr = std::io::stderr().lock();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[2K{what}: {} of {} s", passed.as_secs(), all.as_secs());
+        let _ = stderr.flush();
+    }
+}
+
+/// Takes the last progress away.
+pub(crate) fn progress_ends() {
+    let mut stderr = std::io::stderr().lock();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[2K");
+    }
 }
 
 pub(crate) fn suites(suites: &[Suite]) {

@@ -1,5 +1,6 @@
 //! [`SUITES`]: everything that can be measured, by suite.
 
+mod gip;
 mod semaphores;
 mod slice;
 
@@ -18,7 +19,7 @@ pub(crate) struct Suite {
 }
 
 /// All suites, in the order in which they run.
-pub(crate) const SUITES: [Suite; 2] = [
+pub(crate) const SUITES: [Suite; 3] = [
     Suite {
         name: "slice",
         about: "the main job: events, service calls, loading, closing a session",
@@ -28,6 +29,11 @@ pub(crate) const SUITES: [Suite; 2] = [
         name: "semaphores",
         about: "event semaphores: alone, in a crowd, between threads, against the clock",
         run: semaphores::run,
+    },
+    Suite {
+        name: "gip",
+        about: "the page that tells the time: what a read costs, how true it is; takes over a minute",
+        run: gip::run,
     },
 ];
 

@@ -3,12 +3,22 @@
 //! Pure code over the page; who calls it brings the counter. [`nanoseconds`] answers `None` when the
 //! page cannot say: not valid, stale, or changing all the time. The caller then asks the system clock,
 //! which is what the page follows.
+//!
+//! A line is good for millions of reads, and costs a division to use. [`look`] hands out what it found
+//! as a [`Snapshot`], which reads the time again with one multiplication as long as the entry's number
+//! is the same.
+//!
+//! # Order
+//! The counter is read between two looks at the entry's number, and the second look must not come
+//! before it: then the number says that the writer had not begun the next line. Processors read their
+//! counter out of order, so the host's [`Counter`] does both, the second after the first.
+//! A [`Snapshot`] needs the second look only: its line was complete when it was made.
 
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use sup_abi::{SUPGIPCPU, SUPGIPMODE, SUPGLOBALINFOPAGE, SUPGLOBALINFOPAGE_MAGIC};
 
-use super::update::Line;
+use super::update::{Line, ScaledLine};
 
 /// A writer that died in the middle of an update must not hang its readers.
 const MAX_TRIES: u32 = 1_000;
@@ -16,10 +26,46 @@ const MAX_TRIES: u32 = 1_000;
 /// The processor's counter, read in its place: not before loads that come earlier in the program, and
 /// not after loads that come later.
 pub trait Counter {
-    /// The time stamp counter.
-    fn read(&self) -> u64;
+    /// The time stamp counter, and then the value of `cell`, which is loaded after the counter was read.
+    fn read_before(&self, cell: &AtomicU32) -> (u64, u32);
     /// Index of the current processor in processor sets; it may have changed when this returns.
     fn current_cpu(&self) -> u16;
+}
+
+/// A line of the page that serves all processors, and the number of the update that made it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Even; that of a whole update.
+    transaction: u32,
+    line: ScaledLine,
+}
+
+impl Snapshot {
+    /// The snapshot of no page: it never says the time.
+    pub const NONE: Self = Self { transaction: 1, line: ScaledLine::NONE };
+
+    /// The time, if the line is still the page's; else it is time for another [`look`].
+    #[inline]
+    pub fn nanoseconds(
+        &self,
+        page: &SUPGLOBALINFOPAGE,
+        cpus: &[SUPGIPCPU],
+        counter: &impl Counter,
+    ) -> Option<u64> {
+        let (tsc, transaction) = counter.read_before(&cpus.first()?.u32TransactionId);
+        // Relaxed: a page that is no more says so in time, if not at once.
+        let is_valid = page.u32Magic.load(Ordering::Relaxed) == SUPGLOBALINFOPAGE_MAGIC;
+        if transaction == self.transaction && is_valid { self.line.at(tsc) } else { None }
+    }
+}
+
+/// What a [`look`] at the page found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The time in nanoseconds.
+    pub nanoseconds: u64,
+    /// The line, if it is that of all processors.
+    pub snapshot: Option<Snapshot>,
 }
 
 /// The time in nanoseconds by the page, on the clock that the driver follows.
@@ -33,6 +79,11 @@ pub fn nanoseconds(
     cpus: &[SUPGIPCPU],
     counter: &impl Counter,
 ) -> Option<u64> {
+    look(page, cpus, counter).map(|look| look.nanoseconds)
+}
+
+/// The time, as [`nanoseconds`] has it, and how to read it again.
+pub fn look(page: &SUPGLOBALINFOPAGE, cpus: &[SUPGIPCPU], counter: &impl Counter) -> Option<Look> {
     // Acquire: pairs with the release that published the page.
     if page.u32Magic.load(Ordering::Acquire) != SUPGLOBALINFOPAGE_MAGIC {
         return None;
@@ -46,33 +97,60 @@ pub fn nanoseconds(
         } else {
             0
         };
-        let Some((line, tsc)) = consistent(cpus.get(index)?, interval_ns, counter) else {
+        let Some((transaction, line, tsc)) = consistent(cpus.get(index)?, interval_ns, counter)
+        else {
             core::hint::spin_loop();
             continue;
         };
         if is_async && counter.current_cpu() != cpu {
             continue;
         }
-        return line.at(tsc);
+        let line = line.scaled()?;
+        let snapshot = (!is_async).then_some(Snapshot { transaction, line });
+        return Some(Look { nanoseconds: line.at(tsc)?, snapshot });
     }
     None
 }
 
-/// The line of an entry and a counter value that belongs to it, or `None` if it changed meanwhile.
+/// The line that an entry has now, without the time; `None` if it is changing all the time.
+pub fn newest_line(page: &SUPGLOBALINFOPAGE, entry: &SUPGIPCPU) -> Option<Line> {
+    let interval_ns = page.u32UpdateIntervalNS.load(Ordering::Relaxed);
+    (0..MAX_TRIES).find_map(|_| {
+        let (id, line) = begin(entry, interval_ns);
+        let is_whole = id & 1 == 0 && entry.u32TransactionId.load(Ordering::Relaxed) == id;
+        is_whole.then_some(line)
+    })
+}
+
+/// The line of an entry, its number and a counter value that belongs to it, or `None` if it changed
+/// meanwhile.
 #[inline]
-fn consistent(entry: &SUPGIPCPU, interval_ns: u32, counter: &impl Counter) -> Option<(Line, u64)> {
+fn consistent(
+    entry: &SUPGIPCPU,
+    interval_ns: u32,
+    counter: &impl Counter,
+) -> Option<(u32, Line, u64)> {
+    let (id, line) = begin(entry, interval_ns);
+    let (tsc, again) = counter.read_before(&entry.u32TransactionId);
+    (again == id && id & 1 == 0).then_some((id, line, tsc))
+}
+
+/// The number of an entry, and then what may be its line: if the number is even, and still the same.
+#[inline]
+fn begin(entry: &SUPGIPCPU, interval_ns: u32) -> (u32, Line) {
     // Acquire: pairs with the release at the end of `update::publish`; the fields are not older.
     let id = entry.u32TransactionId.load(Ordering::Acquire);
+    // Acquire: the fields are not younger than the number that is loaded next; pairs with the fence in
+    // `update::publish`.
     let line = Line {
-        nanos: entry.u64NanoTS.load(Ordering::Relaxed),
-        tsc: entry.u64TSC.load(Ordering::Relaxed),
-        interval_tsc: entry.u32UpdateIntervalTSC.load(Ordering::Relaxed),
+        nanos: entry.u64NanoTS.load(Ordering::Acquire),
+        tsc: entry.u64TSC.load(Ordering::Acquire),
+        interval_tsc: entry.u32UpdateIntervalTSC.load(Ordering::Acquire),
         interval_ns,
     };
-    let tsc = counter.read();
-    // Acquire: the fields above are not younger than the number below; pairs with the fence in
-    // `update::publish`. The counter was read before it too, as `Counter` promises.
-    fence(Ordering::Acquire);
-    let is_same = entry.u32TransactionId.load(Ordering::Relaxed) == id;
-    (is_same && id & 1 == 0).then_some((line, tsc))
+    (id, line)
 }
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

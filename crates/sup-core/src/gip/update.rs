@@ -30,6 +30,9 @@ pub const MAX_COUNTER_GAP: u64 = 1 << 36;
 const MIN_BASELINE: u64 = 50_000_000;
 /// A baseline is moved on after this time, so that a rate is measured over one to two of them.
 const BASELINE: u64 = 4_000_000_000;
+/// Fraction bits of a slope. An interval below 2^30 ns leaves room for them, and over
+/// [`MAX_COUNTER_GAP`] they are good for 16 ns.
+const SCALE_BITS: u32 = 32;
 /// Fraction bits of [`Updater::rate`].
 const RATE_BITS: u32 = 16;
 
@@ -47,18 +50,52 @@ pub struct Line {
 }
 
 impl Line {
+    /// The line ready to be evaluated; `None` if it has no slope.
+    #[inline]
+    pub const fn scaled(&self) -> Option<ScaledLine> {
+        let interval = (self.interval_ns as u64) << SCALE_BITS;
+        match interval.checked_div(self.interval_tsc as u64) {
+            Some(scale) => Some(ScaledLine { nanos: self.nanos, tsc: self.tsc, scale }),
+            None => None,
+        }
+    }
+
+    /// The line's value at `tsc`; `None` if the counter went back or too far for the line to be true.
+    #[inline]
+    pub const fn at(&self, tsc: u64) -> Option<u64> {
+        match self.scaled() {
+            Some(line) => line.at(tsc),
+            None => None,
+        }
+    }
+}
+
+/// A [`Line`] whose division is done.
+///
+/// Readers that keep it and readers that make it anew get the same value for the same counter, and so
+/// does the writer that starts the next line: none is ahead of another by a rounding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScaledLine {
+    nanos: u64,
+    tsc: u64,
+    /// Nanoseconds a counter tick, with [`SCALE_BITS`] fraction bits.
+    scale: u64,
+}
+
+impl ScaledLine {
+    /// A line that has no value anywhere.
+    pub const NONE: Self = Self { nanos: 0, tsc: u64::MAX / 2, scale: 0 };
+
     /// The line's value at `tsc`; `None` if the counter went back or too far for the line to be true.
     #[inline]
     pub const fn at(&self, tsc: u64) -> Option<u64> {
         let gone = tsc.wrapping_sub(self.tsc);
-        if gone > MAX_COUNTER_GAP || self.interval_tsc == 0 {
+        if gone > MAX_COUNTER_GAP {
             return None;
         }
-        // 36 and 24 bits: the product fits.
-        match gone.wrapping_mul(self.interval_ns as u64).checked_div(self.interval_tsc as u64) {
-            Some(nanos) => Some(self.nanos.wrapping_add(nanos)),
-            None => None,
-        }
+        // 36 and 62 bits: the product fits, and its upper part too unless the page is absurd.
+        let nanos = (gone as u128).wrapping_mul(self.scale as u128) >> SCALE_BITS;
+        Some(self.nanos.wrapping_add(nanos as u64))
     }
 }
 
@@ -208,7 +245,7 @@ pub fn publish(
     let id = entry.u32TransactionId.load(relaxed) & !1;
     entry.u32TransactionId.store(id.wrapping_add(1), relaxed);
     // SeqCst: the odd number is visible before the counter is read; pairs with the order of loads in
-    // `read::consistent`. It also keeps the stores below behind it.
+    // `read::begin`. It also keeps the stores below behind it.
     fence(Ordering::SeqCst);
     let (now, tsc) = sample();
     let tick = updater.tick(now, tsc);
@@ -225,7 +262,7 @@ pub fn publish(
     if let Some(slot) = entry.au32TSCHistory.get(head) {
         slot.store(tick.counter_step, relaxed);
     }
-    // Release: pairs with the acquire of the number in `read::consistent`.
+    // Release: pairs with the acquire of the number in `read::begin`.
     entry.u32TransactionId.store(id.wrapping_add(2), Ordering::Release);
 }
 
