@@ -290,6 +290,9 @@ fn put(file: &mut [u8], offset: usize, value: u64) -> Option<()> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use sup_modules::HELLO;
+
     use super::*;
 
     #[test]
@@ -297,5 +300,41 @@ mod tests {
         assert!(relocated(b"", 0).is_none());
         assert!(relocated(&[0; 64], 0x1000).is_none());
         assert!(relocated(&[0xff; 128], 0x1000).is_none());
+    }
+
+    #[test]
+    fn symbols_and_sections_move_with_the_image() {
+        const BASE: u64 = 0x7f00_0000_0000;
+        let moved = relocated(HELLO.image, BASE).expect("hello has sections");
+        let (before, after) = (sections(HELLO.image).unwrap(), sections(&moved).unwrap());
+        assert_eq!(before.len(), after.len());
+        for (old, new) in before.iter().zip(&after) {
+            let is_mapped = old.flags & SHF_ALLOC != 0;
+            assert_eq!(new.address, if is_mapped { old.address + BASE } else { old.address });
+        }
+    }
+
+    proptest! {
+        // The loader does not look at sections, so whatever they say has passed it.
+        #[test]
+        fn damage_to_a_file_is_survived(
+            damage in prop::collection::vec((0..HELLO.image.len(), any::<u8>()), 1..20),
+            headers in prop::collection::vec((0..64_usize, any::<u8>()), 0..4),
+        ) {
+            let mut file = HELLO.image.to_vec();
+            let table = number(&file, 40, 8).unwrap() as usize;
+            for (place, byte) in damage {
+                file[place] = byte;
+                // Most of a file is code: as much damage goes to the section headers.
+                let in_table = table + place % (file.len() - table);
+                file[in_table] = byte;
+            }
+            for (place, byte) in headers {
+                file[place] = byte;
+            }
+            if let Some(copy) = relocated(&file, 0x7f00_0000_0000) {
+                prop_assert_eq!(copy.len(), file.len());
+            }
+        }
     }
 }
