@@ -24,6 +24,8 @@ extern crate alloc;
 mod arc;
 #[cfg(feature = "faults")]
 pub mod faults;
+#[cfg(feature = "locks")]
+pub mod locks;
 mod vec;
 
 pub use arc::Arc;
@@ -34,6 +36,8 @@ use sup_abi::Status;
 /// Fails where a test wants an allocation to fail.
 #[inline]
 fn may_allocate() -> Result<(), OutOfMemory> {
+    #[cfg(feature = "locks")]
+    locks::may_sleep();
     #[cfg(feature = "faults")]
     return faults::may_allocate();
     #[cfg(not(feature = "faults"))]

@@ -117,6 +117,7 @@ pub(crate) struct TestQueue(Mutex<u64>, Condvar);
 
 impl WaitQueue for TestQueue {
     fn wait<R>(&self, wait: Wait, mut ready: impl FnMut() -> Option<R>) -> Result<R, WaitEnd> {
+        sup_alloc::locks::may_sleep();
         let mut wakes = self.0.lock().unwrap();
         loop {
             if let Some(value) = ready() {
@@ -261,8 +262,8 @@ impl GipMemory for TestGip {
 }
 
 impl Host for TestHost {
-    type SpinLock = parking_lot::RawMutex;
-    type Mutex = parking_lot::RawMutex;
+    type SpinLock = sup_alloc::locks::SpinLock;
+    type Mutex = sup_alloc::locks::Mutex;
     type WaitQueue = TestQueue;
     type Client = ();
     type WordPage = TestWords;
