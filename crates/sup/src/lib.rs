@@ -46,7 +46,9 @@ pub use backend::Backend;
 pub use clock::{Clock, ManualClock};
 pub use error::{Error, Result};
 pub use gip::{CpuEntry, Gip};
-pub use memory::{ContiguousMemory, LowMemory, Memory, PageMemory, RingZeroView, SharedPages};
+pub use memory::{
+    ContiguousMemory, LowMemory, Memory, PageMemory, RingZeroView, SharedPages, SharedView,
+};
 pub use module::{Module, ServiceModule};
 pub use semaphore::{EventSemaphore, ManualResetEvent, Timeout, WaitError};
 pub use session::Session;

@@ -71,9 +71,9 @@ fn live(mut note: impl FnMut(usize) -> ControlFlow<()>) -> Verdict {
         let contiguous = session.contiguous_memory(8)?;
         let shared = session.shared_pages(200, RingZeroView::Mapped)?;
         let unseen = session.shared_pages(100, RingZeroView::None)?;
-        for bytes in [low.bytes(), contiguous.bytes(), shared.bytes(), unseen.bytes()] {
+        for words in [low.words(), contiguous.words(), shared.words(), unseen.words()] {
             // Relaxed: nobody else looks.
-            bytes[bytes.len() - 1].store(1, std::sync::atomic::Ordering::Relaxed);
+            words[words.len() - 1].store(1, std::sync::atomic::Ordering::Relaxed);
         }
         let _ = done(3);
         let gip = session.gip()?;

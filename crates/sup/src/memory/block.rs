@@ -1,0 +1,261 @@
+//! [`Memory`]: a block of pages that the driver allocated.
+//!
+//! [`LowMemory`], [`ContiguousMemory`] and [`SharedPages`] are its kinds, each with the request that
+//! gives it back. Neighbours: `view.rs` is how ring 3 sees a block; the driver's half is
+//! `sup-core/src/memory.rs`.
+//!
+//! Invariant: what an owner needs is allocated before the driver is asked, so that nothing fails
+//! between the driver's answer and the owner; an owner's block is mapped as long as the owner lives.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+use std::sync::atomic::AtomicU64;
+
+use sup_abi::request::{
+    AddressIn, ContAlloc, ContFree, Empty, HEADER_BYTES, LowAlloc, LowFree, MEMORY_SYNTHETIC_PHYS,
+    MemoryOut, PageAllocEx, PageAllocExIn, PageCountIn, PageFree, Request,
+};
+use sup_abi::{LOW_CONT_ALLOC_MAX, PAGE_ALLOC_MAX, PAGE_SIZE, PhysAddr, R0Ptr, R3Ptr, Status};
+use sup_core::host::AddressSource;
+use zerocopy::{FromBytes, IntoBytes};
+
+use super::view::SharedView;
+use crate::Session;
+use crate::connection::name;
+use crate::error::{Error, Result};
+
+/// A block of pages that the driver allocated and that goes back with the request `F` when it is
+/// dropped.
+pub struct Memory<F: Request<In = AddressIn, Out = Empty>> {
+    session: Session,
+    start: NonNull<u8>,
+    r0: R0Ptr,
+    pages: Vec<PhysAddr>,
+    source: AddressSource,
+    free: PhantomData<fn(F)>,
+}
+
+/// Pages below 4 GiB. Corresponds to `SUPR3LowAlloc`.
+pub type LowMemory = Memory<LowFree>;
+/// One physically contiguous run of pages below 4 GiB. Corresponds to `SUPR3ContAlloc`.
+pub type ContiguousMemory = Memory<ContFree>;
+/// Pages anywhere. Corresponds to `SUPR3PageAllocEx`.
+pub type SharedPages = Memory<PageFree>;
+
+// SAFETY: the block is memory of the process, usable from any thread through atomics; the session
+// behind it is `Send`.
+unsafe impl<F: Request<In = AddressIn, Out = Empty>> Send for Memory<F> {}
+// SAFETY: shared access is through atomics only; the session behind it is `Sync`.
+unsafe impl<F: Request<In = AddressIn, Out = Empty>> Sync for Memory<F> {}
+
+/// Whether ring 0 gets a mapping of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RingZeroView {
+    /// It does.
+    Mapped,
+    /// It does not.
+    None,
+}
+
+impl<F: Request<In = AddressIn, Out = Empty>> Memory<F> {
+    fn adopt(
+        session: &Session,
+        r3: R3Ptr,
+        r0: R0Ptr,
+        pages: Vec<PhysAddr>,
+        flags: u32,
+    ) -> Result<Self> {
+        let Some(start) = NonNull::new(r3.get() as usize as *mut u8) else {
+            return Session::refuse(
+                name::<F>(),
+                Status::VERR_INTERNAL_ERROR,
+                "the driver gave memory without an address",
+            );
+        };
+        let source = if flags & MEMORY_SYNTHETIC_PHYS == 0 {
+            AddressSource::Machine
+        } else {
+            AddressSource::Synthetic
+        };
+        Ok(Self { session: session.clone(), start, r0, pages, source, free: PhantomData })
+    }
+
+    /// Where it starts in this process.
+    pub fn as_ptr(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    /// Where it starts in ring 0; NIL if ring 0 has no mapping of it.
+    pub fn r0_address(&self) -> R0Ptr {
+        self.r0
+    }
+
+    /// Its length in bytes.
+    #[expect(clippy::len_without_is_empty, reason = "a block has at least one page")]
+    pub fn len(&self) -> usize {
+        self.pages.len() * PAGE_SIZE
+    }
+
+    /// The physical address of each page, first to last.
+    pub fn pages(&self) -> impl ExactSizeIterator<Item = PhysAddr> + DoubleEndedIterator {
+        self.pages.iter().copied()
+    }
+
+    /// Whose numbers the physical addresses are.
+    pub fn address_source(&self) -> AddressSource {
+        self.source
+    }
+
+    /// Typed access to the memory, any of which ring 0 may change at any time.
+    pub fn view(&self) -> SharedView<'_> {
+        SharedView::new(self.words())
+    }
+
+    /// The memory as words, any of which ring 0 may change at any time: for what needs an order, or a
+    /// read and a write in one.
+    pub fn words(&self) -> &[AtomicU64] {
+        let start = self.start.as_ptr().cast::<AtomicU64>();
+        // SAFETY: the driver mapped `len` bytes there for this process, page-aligned, readable and
+        // writable, zeroed; they stay mapped until `self` is dropped; atomics allow for the other
+        // ring's writes.
+        unsafe { std::slice::from_raw_parts(start, self.len() / size_of::<u64>()) }
+    }
+}
+
+impl<F: Request<In = AddressIn, Out = Empty>> Drop for Memory<F> {
+    fn drop(&mut self) {
+        let input = AddressIn { r3: R3Ptr::new(self.start.addr().get() as u64) };
+        if let Err(error) = self.session.connection().call::<F>(&input) {
+            tracing::error!(target: "supdrv", %error, "cannot free memory");
+        }
+    }
+}
+
+impl<F: Request<In = AddressIn, Out = Empty>> fmt::Debug for Memory<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name::<F>())
+            .field("start", &self.start)
+            .field("r0", &self.r0)
+            .field("pages", &self.pages.len())
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Allocates pages below 4 GiB, mapped in both rings. Corresponds to `SUPR3LowAlloc`.
+    ///
+    /// # Errors
+    /// `VERR_PAGE_COUNT_OUT_OF_RANGE` unless there are 1 to 255 pages, `VERR_NO_LOW_MEMORY`,
+    /// `VERR_NO_MEMORY`, `VERR_NO_TMP_MEMORY`.
+    pub fn low_memory(&self, pages: u32) -> Result<LowMemory> {
+        check_count::<LowAlloc>(pages, LOW_CONT_ALLOC_MAX.get())?;
+        let input = PageCountIn { pages, reserved: 0 };
+        let (output, addresses) = self.allocate::<LowAlloc>(&input, pages)?;
+        Memory::adopt(self, output.r3, output.r0, addresses, output.flags)
+    }
+
+    /// Allocates one physically contiguous run of pages below 4 GiB, mapped in both rings. Corresponds
+    /// to `SUPR3ContAlloc`.
+    ///
+    /// # Errors
+    /// `VERR_PAGE_COUNT_OUT_OF_RANGE` unless there are 1 to 255 pages, `VERR_NO_CONT_MEMORY`,
+    /// `VERR_NO_MEMORY`, `VERR_NO_TMP_MEMORY`.
+    pub fn contiguous_memory(&self, pages: u32) -> Result<ContiguousMemory> {
+        let mut addresses = room::<ContAlloc, _>(pages.min(LOW_CONT_ALLOC_MAX.get()) as usize)?;
+        let input = PageCountIn { pages, reserved: 0 };
+        let output = self.connection().call::<ContAlloc>(&input).map_err(|error| {
+            count_error::<ContAlloc>(pages, LOW_CONT_ALLOC_MAX.get())
+                .unwrap_or_else(|| refused::<ContAlloc>(pages, error.status()))
+        })?;
+        let first = output.phys.get();
+        let run = (0..u64::from(pages)).map(|page| PhysAddr::new(first + page * PAGE_SIZE as u64));
+        addresses.extend(run);
+        Memory::adopt(self, output.r3, output.r0, addresses, output.flags)
+    }
+
+    /// Allocates pages, mapped in ring 3 and if asked for in ring 0. Corresponds to
+    /// `SUPR3PageAllocEx`.
+    ///
+    /// # Errors
+    /// `VERR_PAGE_COUNT_OUT_OF_RANGE` unless there are 1 to 65536 pages, `VERR_NO_MEMORY`,
+    /// `VERR_NO_PHYS_MEMORY`, `VERR_NO_TMP_MEMORY`.
+    pub fn shared_pages(&self, pages: u32, view: RingZeroView) -> Result<SharedPages> {
+        check_count::<PageAllocEx>(pages, PAGE_ALLOC_MAX.get())?;
+        let input = PageAllocExIn {
+            pages,
+            kernel_mapping: u8::from(view == RingZeroView::Mapped),
+            user_mapping: 1,
+            reserved: [0; 2],
+        };
+        let (output, addresses) = self.allocate::<PageAllocEx>(&input, pages)?;
+        Memory::adopt(self, output.r3, output.r0, addresses, output.flags)
+    }
+
+    /// Sends a request that answers with a physical address for each page.
+    fn allocate<R: Request<Out = MemoryOut>>(
+        &self,
+        input: &R::In,
+        pages: u32,
+    ) -> Result<(MemoryOut, Vec<PhysAddr>)> {
+        let bytes_out = R::BYTES_OUT + pages as usize * size_of::<PhysAddr>();
+        let words = bytes_out.max(R::BYTES_IN).div_ceil(size_of::<u64>());
+        let mut buffer = room::<R, u64>(words)?;
+        buffer.resize(words, 0);
+        let mut pages_out = room::<R, PhysAddr>(pages as usize)?;
+        let packet = buffer.as_mut_bytes();
+        packet[HEADER_BYTES..R::BYTES_IN].copy_from_slice(input.as_bytes());
+        let (status, answered) = self.connection().send::<R>(packet, R::BYTES_IN, bytes_out)?;
+        if status.is_failure() || answered != bytes_out {
+            return Err(refused::<R>(pages, status));
+        }
+        let output = MemoryOut::read_from_bytes(&packet[HEADER_BYTES..R::BYTES_OUT]);
+        let addresses = <[PhysAddr]>::ref_from_bytes(&packet[R::BYTES_OUT..bytes_out]);
+        match (output, addresses) {
+            (Ok(output), Ok(addresses)) => {
+                pages_out.extend_from_slice(addresses);
+                Ok((output, pages_out))
+            }
+            _ => Session::refuse(name::<R>(), Status::VERR_INTERNAL_ERROR, ""),
+        }
+    }
+}
+
+/// A vector with room for `count` items.
+fn room<R: Request, T>(count: usize) -> Result<Vec<T>> {
+    let mut room = Vec::new();
+    room.try_reserve_exact(count)
+        .map_err(|_| Error::new(name::<R>(), Status::VERR_NO_TMP_MEMORY, ""))?;
+    Ok(room)
+}
+
+/// The error for pages that the driver does not give, with what usually helps.
+fn refused<R: Request>(pages: u32, status: Status) -> Error {
+    let detail = match status {
+        Status::VERR_NO_MEMORY
+        | Status::VERR_NO_PHYS_MEMORY
+        | Status::VERR_NO_LOW_MEMORY
+        | Status::VERR_NO_CONT_MEMORY => format!(
+            "the driver cannot give {pages} locked pages; is the limit on locked memory \
+             (ulimit -l) large enough? its log has the cause"
+        ),
+        _ => String::new(),
+    };
+    Error::new(name::<R>(), status, detail)
+}
+
+/// The error for a number of pages that the service does not have.
+fn count_error<R: Request>(pages: u32, limit: u32) -> Option<Error> {
+    (pages == 0 || pages > limit).then(|| {
+        Error::new(
+            name::<R>(),
+            Status::VERR_PAGE_COUNT_OUT_OF_RANGE,
+            format!("{pages} pages asked for, the service has 1 to {limit}"),
+        )
+    })
+}
+
+fn check_count<R: Request>(pages: u32, limit: u32) -> Result<()> {
+    count_error::<R>(pages, limit).map_or(Ok(()), Err)
+}

@@ -1,0 +1,133 @@
+//! Views, and the rule that nothing stays when something fails.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+
+use sup_alloc::faults;
+use sup_core::host::AddressSource;
+use zerocopy::IntoBytes;
+
+use super::*;
+use crate::backend::Kind;
+use crate::{PAGE_SIZE, Result, Session, Status};
+
+fn embedded() -> Session {
+    Session::open_in(Kind::Embedded).unwrap()
+}
+
+/// What the session holds, in a form that can be compared.
+fn held(session: &Session) -> Vec<u8> {
+    session.statistics().unwrap().session.as_bytes().to_vec()
+}
+
+/// Lets each of the driver's allocations in `allocate` fail once; the last round has none left to fail.
+fn every_failure<T>(session: &Session, allocate: impl Fn(&Session) -> Result<T>) {
+    let before = held(session);
+    let mut failures = 0;
+    for successes in 0.. {
+        let (result, has_failed) = faults::failing_after(successes, || allocate(session));
+        if !has_failed {
+            assert!(result.is_ok() && held(session) != before);
+            drop(result);
+            assert_eq!(held(session), before);
+            break;
+        }
+        let error = result.err().unwrap();
+        assert_eq!(error.status(), Status::VERR_NO_MEMORY, "{error}");
+        assert_eq!(held(session), before, "after failure {successes}");
+        failures += 1;
+    }
+    assert!(failures > 0, "no allocation was made to fail");
+}
+
+#[test]
+fn cannot_leave_anything_when_the_driver_runs_out_of_memory() {
+    // A session of its own each time: the first block of a session makes its table.
+    every_failure(&embedded(), |session| session.low_memory(3));
+    every_failure(&embedded(), |session| session.contiguous_memory(3));
+    every_failure(&embedded(), |session| session.shared_pages(3, RingZeroView::Mapped));
+    every_failure(&embedded(), |session| session.shared_pages(3, RingZeroView::None));
+}
+
+#[test]
+fn cannot_leave_anything_when_a_call_is_refused() {
+    let session = embedded();
+    let before = held(&session);
+    let view = RingZeroView::Mapped;
+    for error in [
+        session.low_memory(0).unwrap_err(),
+        session.low_memory(256).unwrap_err(),
+        session.contiguous_memory(0).unwrap_err(),
+        session.contiguous_memory(256).unwrap_err(),
+        session.contiguous_memory(u32::MAX).unwrap_err(),
+        session.shared_pages(0, view).unwrap_err(),
+        session.shared_pages(65_537, view).unwrap_err(),
+    ] {
+        assert_eq!(error.status(), Status::VERR_PAGE_COUNT_OUT_OF_RANGE, "{error}");
+    }
+    assert_eq!(held(&session), before);
+}
+
+#[test]
+fn owners_tell_as_many_pages_as_they_have() {
+    let session = embedded();
+    let contiguous = session.contiguous_memory(5).unwrap();
+    let low = session.low_memory(7).unwrap();
+    assert_eq!((contiguous.pages().len(), contiguous.len()), (5, 5 * PAGE_SIZE));
+    assert_eq!((low.pages().len(), low.view().len()), (7, 7 * PAGE_SIZE));
+    assert_eq!(low.pages().next_back(), low.pages().last());
+    assert!(matches!(low.address_source(), AddressSource::Machine | AddressSource::Synthetic));
+}
+
+#[test]
+fn a_view_has_values_at_any_offset_and_leaves_their_neighbours() {
+    for offset in 0..17 {
+        let words = [const { AtomicU64::new(u64::MAX) }; 4];
+        let view = SharedView::new(&words);
+        let value: [u8; 13] = std::array::from_fn(|index| index as u8);
+        view.write(offset, &value).unwrap();
+        assert_eq!(view.read::<[u8; 13]>(offset).unwrap(), value);
+        let mut all = [0; 32];
+        view.read_into(0, &mut all).unwrap();
+        let mut expected = [0xff; 32];
+        expected[offset..offset + 13].copy_from_slice(&value);
+        assert_eq!(all, expected);
+    }
+}
+
+#[test]
+fn cannot_look_past_the_end_of_a_view() {
+    let words = [const { AtomicU64::new(7) }; 2];
+    let view = SharedView::new(&words);
+    for (offset, bytes) in [(16, 1), (9, 8), (0, 17), (usize::MAX, 2), (17, 0)] {
+        let error = view.read_into(offset, &mut vec![0; bytes]).unwrap_err();
+        assert_eq!(error.status(), Status::VERR_OUT_OF_RANGE, "{bytes} at {offset}");
+        let error = view.write(offset, vec![0_u8; bytes].as_slice()).unwrap_err();
+        assert_eq!(error.status(), Status::VERR_OUT_OF_RANGE, "{bytes} at {offset}");
+    }
+    view.write::<[u8]>(16, &[]).unwrap();
+    view.write::<[u8]>(3, &[]).unwrap();
+    assert_eq!(words.map(AtomicU64::into_inner), [7, 7]);
+}
+
+#[test]
+fn cannot_lose_what_another_writes_beside_a_value() {
+    const ROUNDS: u32 = 20_000;
+    let words = [AtomicU64::new(0)];
+    let view = SharedView::new(&words);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0..=ROUNDS {
+                view.write(0, &round).unwrap();
+                assert_eq!(view.read::<u32>(0).unwrap(), round);
+            }
+        });
+        for round in 0..=ROUNDS {
+            view.write(4, &round).unwrap();
+            assert_eq!(view.read::<u32>(4).unwrap(), round);
+        }
+    });
+    // Relaxed: the thread has ended.
+    let both = u64::from(ROUNDS) << 32 | u64::from(ROUNDS);
+    assert_eq!(words[0].load(Ordering::Relaxed), both);
+}
