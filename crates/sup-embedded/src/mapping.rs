@@ -123,13 +123,28 @@ impl Mapping {
         // SAFETY: the range lies within this mapping; its accesses are the caller's promise.
         unsafe { mm::mprotect(start.as_ptr().cast(), range.len(), protection) }
     }
+
+    /// Unmaps, once; the range is empty afterwards.
+    ///
+    /// # Errors
+    /// `ENOMEM`: the process has as many mappings as it may have, and this is the middle of what the
+    /// kernel joined to one. It is still mapped.
+    pub(crate) fn unmap(&mut self) -> Result<(), Errno> {
+        if self.bytes == 0 {
+            return Ok(());
+        }
+        // SAFETY: the range is the one that `mmap` returned, and the length says that it was not
+        // unmapped yet; the owner guarantees that no reference into it outlives it.
+        unsafe { mm::munmap(self.start.as_ptr().cast(), self.bytes) }?;
+        self.bytes = 0;
+        Ok(())
+    }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the range is the one that `mmap` returned, unmapped once; the owner guarantees that
-        // no reference into it outlives it.
-        let result = unsafe { mm::munmap(self.start.as_ptr().cast(), self.bytes) };
-        debug_assert!(result.is_ok(), "munmap of an existing mapping: {result:?}");
+        if let Err(error) = self.unmap() {
+            tracing::error!(target: "supdrv", %error, "cannot unmap memory");
+        }
     }
 }

@@ -9,6 +9,11 @@
 //! The addresses that a block reports are the machine's if the kernel shows them and they keep the
 //! promise of the service (low, contiguous); otherwise they are the file's, and the block says so.
 //!
+//! What may lie anywhere is handed out from the end of the file: the kernel gives addresses downwards
+//! too, and joins neighbours that fit to one mapping, of which a process may only have so many (65 530
+//! unless an administrator changed it). So there may be many more blocks that ring 3 alone sees. A
+//! block whose views cannot be unmapped is not used again.
+//!
 //! Pages are locked, so a block counts against `RLIMIT_MEMLOCK` once.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -114,6 +119,8 @@ struct Run {
     memory: Arc<PhysicalMemory>,
     start: u64,
     pages: Pages,
+    /// A view of it could not be unmapped.
+    is_still_mapped: bool,
 }
 
 impl Run {
@@ -122,12 +129,14 @@ impl Run {
         placement: Placement,
         pages: Pages,
     ) -> Result<Self, Status> {
-        let pool = match placement {
-            Placement::Anywhere => &memory.high,
-            Placement::Below4GiB | Placement::ContiguousBelow4GiB => &memory.low,
+        let start = match placement {
+            Placement::Anywhere => memory.high.lock().take_last(pages.bytes()),
+            Placement::Below4GiB | Placement::ContiguousBelow4GiB => {
+                memory.low.lock().take(pages.bytes())
+            }
         };
-        let start = pool.lock().take(pages.bytes()).ok_or(Status::VERR_NO_MEMORY)?;
-        Ok(Self { memory: memory.clone(), start, pages })
+        let start = start.ok_or(Status::VERR_NO_MEMORY)?;
+        Ok(Self { memory: memory.clone(), start, pages, is_still_mapped: false })
     }
 
     fn bytes(&self) -> usize {
@@ -146,11 +155,13 @@ impl Drop for Run {
             return;
         }
         let pool = if self.start < LOW_END { &self.memory.low } else { &self.memory.high };
-        pool.lock().give_back(self.start, length);
+        if !self.is_still_mapped {
+            pool.lock().give_back(self.start, length);
+        }
     }
 }
 
-/// A run of pages with its mappings. The fields drop in order: ring 3's view, ring 0's, the pages.
+/// A run of pages with its mappings: dropped, it goes with ring 3's view, ring 0's, the pages.
 #[derive(Debug)]
 pub struct Block {
     user: Mapping,
@@ -158,6 +169,14 @@ pub struct Block {
     /// The machine's addresses, if they are known and keep the promise.
     machine: Option<Vec<PhysAddr>>,
     run: Run,
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        let user = self.user.unmap();
+        let kernel = self.kernel.as_mut().map_or(Ok(()), Mapping::unmap);
+        self.run.is_still_mapped = user.and(kernel).is_err();
+    }
 }
 
 impl Memory for Block {
@@ -190,3 +209,6 @@ impl Memory for Block {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! [`Ranges`]: which parts of a linear space are free.
 //!
-//! First fit over a map of the free ranges, neighbours joined. Invariant: no two free ranges touch.
+//! First or last fit over a map of the free ranges, neighbours joined. Invariant: no two free ranges
+//! touch.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +27,19 @@ impl Ranges {
         Some(start)
     }
 
-    /// Gives a range back that `take` returned.
+    /// Takes the end of the last free range that has `length`; `None` if there is none.
+    pub(crate) fn take_last(&mut self, length: u64) -> Option<u64> {
+        let mut free = self.free.iter_mut().rev();
+        let (&start, end) = free.find(|(start, end)| **end - **start >= length)?;
+        *end -= length;
+        let taken = *end;
+        if taken == start {
+            self.free.remove(&start);
+        }
+        Some(taken)
+    }
+
+    /// Gives a range back that was taken.
     pub(crate) fn give_back(&mut self, start: u64, length: u64) {
         let (mut start, mut end) = (start, start + length);
         if let Some((&before, &before_end)) = self.free.range(..start).next_back()
@@ -65,5 +78,16 @@ mod tests {
         ranges.give_back(first, 10);
         assert_eq!(ranges.take(20), Some(20));
         assert_eq!(ranges.take(10), Some(0));
+    }
+
+    #[test]
+    fn last_fit_comes_from_the_end_and_joins_again() {
+        let mut ranges = Ranges::new(0, 100);
+        assert_eq!([10, 20, 70].map(|length| ranges.take_last(length)), [90, 70, 0].map(Some));
+        assert_eq!(ranges.take_last(1), None);
+        for (start, length) in [(70, 20), (0, 70), (90, 10)] {
+            ranges.give_back(start, length);
+        }
+        assert_eq!(ranges.take(100), Some(0));
     }
 }

@@ -1,4 +1,7 @@
-//! [`Figure`]: one measured line, with its comparison and its goal.
+//! [`Figure`]: one measured line, with its comparison and its goal; [`Skip`]: one that this machine
+//! cannot give.
+
+use serde::Serialize;
 
 use crate::measure::Pair;
 
@@ -38,6 +41,14 @@ impl Figure {
 pub(crate) struct Line {
     pub(crate) suite: &'static str,
     pub(crate) figure: Figure,
+}
+
+/// A figure that cannot be taken on this machine.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Skip {
+    pub(crate) name: &'static str,
+    /// Why, and what to do about it.
+    pub(crate) reason: String,
 }
 
 /// How many goals there are, and how many of them are met.

@@ -35,17 +35,18 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         report::suites(&SUITES);
         return Ok(ExitCode::SUCCESS);
     }
-    let mut lines = Vec::new();
+    let (mut lines, mut skips) = (Vec::new(), Vec::new());
     for suite in SUITES.iter().filter(|suite| cli.wants(suite.name)) {
         let figures =
             (suite.run)().with_context(|| format!("the suite '{}' cannot be run", suite.name))?;
+        skips.extend((suite.skips)());
         lines.extend(figures.into_iter().map(|figure| Line { suite: suite.name, figure }));
     }
     let tally = Tally::of(&lines);
     if cli.json {
-        report::json(&lines, tally)?;
+        report::json(&lines, &skips, tally)?;
     } else {
-        report::table(&lines, tally);
+        report::table(&lines, &skips, tally);
     }
     let is_failure = cli.check && tally.met < tally.goals;
     Ok(if is_failure { ExitCode::FAILURE } else { ExitCode::SUCCESS })

@@ -80,13 +80,24 @@ where
 ///
 /// # Errors
 /// The first of a routine.
-pub(crate) fn compare(mut ours: impl Routine, mut theirs: impl Routine) -> Result<Pair> {
+pub(crate) fn compare(ours: impl Routine, theirs: impl Routine) -> Result<Pair> {
+    compare_at_least(ROUNDS_MIN, ours, theirs)
+}
+
+/// Measures both routines in turn; so few rounds are enough where one of them takes seconds.
+///
+/// # Errors
+/// The first of a routine.
+pub(crate) fn compare_at_least(
+    rounds: usize,
+    mut ours: impl Routine,
+    mut theirs: impl Routine,
+) -> Result<Pair> {
     let ours_iterations = calibrate(&mut ours)?;
     let theirs_iterations = calibrate(&mut theirs)?;
     let (mut our_samples, mut their_samples) = (Vec::new(), Vec::new());
     let start = Instant::now();
-    while our_samples.len() < ROUNDS && (our_samples.len() < ROUNDS_MIN || start.elapsed() < BUDGET)
-    {
+    while our_samples.len() < ROUNDS && (our_samples.len() < rounds || start.elapsed() < BUDGET) {
         // Each side comes first in every other pair, in case that is an advantage.
         if our_samples.len() % 2 == 0 {
             our_samples.push(sample(&mut ours, ours_iterations)?);

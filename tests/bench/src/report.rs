@@ -10,7 +10,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use serde::Serialize;
 
-use crate::figure::{Figure, Goal, Line, Tally};
+use crate::figure::{Figure, Goal, Line, Skip, Tally};
 use crate::suites::Suite;
 
 const PLAIN: Style = Style::new();
@@ -66,8 +66,8 @@ pub(crate) fn suites(suites: &[Suite]) {
     }
 }
 
-/// The aligned table, and the tally on the last line.
-pub(crate) fn table(lines: &[Line], tally: Tally) {
+/// The aligned table, what is not in it, and the tally on the last line.
+pub(crate) fn table(lines: &[Line], skips: &[Skip], tally: Tally) {
     let headings: Row = COLUMNS.map(|(heading, _)| heading.to_owned());
     let rows: Vec<Row> = lines.iter().map(|line| row(&line.figure)).collect();
     let widths: [usize; COLUMNS.len()] = std::array::from_fn(|column| {
@@ -87,6 +87,9 @@ pub(crate) fn table(lines: &[Line], tally: Tally) {
             None => PLAIN,
         };
         print_row(row, &widths, style);
+    }
+    for Skip { name, reason } in skips {
+        print(format_args!("skipped: {name}: {reason}"));
     }
     print(format_args!("{} of {} goals met", tally.met, tally.goals));
 }
@@ -169,17 +172,18 @@ struct JsonFigure<'a> {
 #[derive(Debug, Serialize)]
 struct JsonReport<'a> {
     figures: Vec<JsonFigure<'a>>,
+    skipped: &'a [Skip],
     goals: usize,
     goals_met: usize,
 }
 
-/// One object: `figures`, and the tally.
+/// One object: `figures`, what was `skipped`, and the tally.
 ///
 /// # Errors
 /// A figure that JSON cannot hold.
-pub(crate) fn json(lines: &[Line], tally: Tally) -> Result<()> {
+pub(crate) fn json(lines: &[Line], skips: &[Skip], tally: Tally) -> Result<()> {
     let figures = lines.iter().map(json_figure).collect();
-    let report = JsonReport { figures, goals: tally.goals, goals_met: tally.met };
+    let report = JsonReport { figures, skipped: skips, goals: tally.goals, goals_met: tally.met };
     print(format_args!("{}", serde_json::to_string_pretty(&report)?));
     Ok(())
 }

@@ -46,12 +46,13 @@ pub(super) fn shared(session: &Session) -> Outcome {
     })?;
     drop(memory);
     let kept = if seen.is_some() { "seen by ring 0" } else { "mapped in ring 0 too" };
-    exercise(allocate, |_| Ok(kept))
+    exercise(session, allocate, |_| Ok(kept))
 }
 
 /// Pages below 4 GiB.
 pub(super) fn low(session: &Session) -> Outcome {
-    exercise(|| session.low_memory(PAGES), |pages| below_4_gib(pages).map(|()| "below 4 GiB"))
+    let promise = |pages: &[PhysAddr]| below_4_gib(pages).map(|()| "below 4 GiB");
+    exercise(session, || session.low_memory(PAGES), promise)
 }
 
 /// One run of pages below 4 GiB.
@@ -63,12 +64,13 @@ pub(super) fn contiguous(session: &Session) -> Outcome {
         require(is_run, || format!("not one run: {pages:?}"))?;
         Ok("one run below 4 GiB")
     };
-    exercise(|| session.contiguous_memory(PAGES), promise)
+    exercise(session, || session.contiguous_memory(PAGES), promise)
 }
 
 /// Allocates two blocks, one after the other: the second shows that what the first left behind was
 /// wiped.
 fn exercise<F: Request<In = AddressIn, Out = Empty>>(
+    session: &Session,
     allocate: impl Fn() -> sup::Result<Memory<F>>,
     promise: impl Fn(&[PhysAddr]) -> Result<&'static str, Trouble>,
 ) -> Outcome {
@@ -80,7 +82,7 @@ fn exercise<F: Request<In = AddressIn, Out = Empty>>(
         let pages: Vec<PhysAddr> = memory.pages().collect();
         distinct_and_aligned(&pages)?;
         kept = promise(&pages)?;
-        place = format!("{}, {}", range(&pages), source(memory.address_source()));
+        place = format!("{}, {}", range(&pages), source(session, memory.address_source())?);
     }
     let us = ns_per_round(ROUNDS, || Ok(allocate().map(drop)?))? / 1e3;
     Ok(Finding {
@@ -131,11 +133,21 @@ fn range(pages: &[PhysAddr]) -> String {
     }
 }
 
-fn source(source: AddressSource) -> &'static str {
-    match source {
-        AddressSource::Machine => "the machine's addresses",
-        AddressSource::Synthetic => "synthetic addresses",
+/// Whose the addresses are, and where they are not the machine's, why it could not give any.
+fn source(session: &Session, source: AddressSource) -> Result<&'static str, Trouble> {
+    if source == AddressSource::Machine {
+        return Ok("the machine's addresses");
     }
+    // Pages anywhere promise nothing, so theirs are the machine's whenever it shows any.
+    let anywhere = session.shared_pages(1, RingZeroView::None)?;
+    Ok(match anywhere.address_source() {
+        AddressSource::Machine => {
+            "synthetic addresses, as the machine's would not keep the promise"
+        }
+        AddressSource::Synthetic => {
+            "synthetic addresses, as the machine shows none to this process"
+        }
+    })
 }
 
 #[cfg(test)]

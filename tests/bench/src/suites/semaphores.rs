@@ -5,7 +5,6 @@ mod life;
 mod memory;
 mod overshoot;
 mod ping_pong;
-mod raw;
 mod release;
 mod uncontended;
 

@@ -7,10 +7,10 @@ use std::hint::black_box;
 use anyhow::{Context, Result, ensure};
 use sup::{EventSemaphore, Session, Timeout, WaitError};
 
-use super::raw::RawSession;
 use crate::figure::{Figure, Goal};
 use crate::measure::{Routine, compare, each};
 use crate::suites::open_session;
+use crate::suites::raw::RawSession;
 
 const MANY: [usize; 2] = [10_000, 32_000];
 /// What an operation among many handles may cost.

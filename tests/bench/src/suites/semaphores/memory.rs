@@ -4,14 +4,13 @@
 //! included, so that the difference of what is in use is all there is. Compared to a `sem_t` in an
 //! allocation of its own, counted the same way: a semaphore of the C library that can be shared.
 
-use std::hint::black_box;
 use std::mem::MaybeUninit;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::figure::Figure;
 use crate::measure::Pair;
-use crate::suites::open_session;
+use crate::suites::{bytes_each, open_session};
 
 /// As many as make everything that is shared by some of them disappear.
 const COUNT: usize = 32_000;
@@ -24,8 +23,10 @@ pub(super) fn figures() -> Result<Vec<Figure>> {
     for _ in 0..ROUNDS {
         // A session of its own each time: a table does not shrink.
         let session = open_session()?;
-        ours.push(bytes_each(|| session.event())?);
-        theirs.push(bytes_each(|| Ok(Box::new(MaybeUninit::<libc::sem_t>::zeroed())))?);
+        ours.push(bytes_each(COUNT, || session.event())?);
+        theirs.push(bytes_each(COUNT, || {
+            Ok::<_, sup::Error>(Box::new(MaybeUninit::<libc::sem_t>::zeroed()))
+        })?);
     }
     Ok(vec![Figure {
         name: "memory of a semaphore, with its owner".into(),
@@ -34,22 +35,4 @@ pub(super) fn figures() -> Result<Vec<Figure>> {
         pair: Pair::of_neighbours(ours, theirs)?,
         goal: None,
     }])
-}
-
-/// The bytes that one of many such things adds to what the process has allocated.
-fn bytes_each<T>(make: impl Fn() -> sup::Result<T>) -> Result<f64> {
-    let before = bytes_in_use();
-    let mut things = Vec::with_capacity(COUNT);
-    for _ in 0..COUNT {
-        things.push(make()?);
-    }
-    let bytes = bytes_in_use().checked_sub(before).context("the allocator counts backwards")?;
-    drop(black_box(things));
-    Ok(bytes as f64 / COUNT as f64)
-}
-
-fn bytes_in_use() -> usize {
-    // SAFETY: takes no argument and returns numbers.
-    let info = unsafe { libc::mallinfo2() };
-    info.uordblks + info.hblkhd
 }

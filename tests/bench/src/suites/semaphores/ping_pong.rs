@@ -25,10 +25,10 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use sup::{EventSemaphore, Session, Timeout};
 
 use self::peers::{Condition, EventFd, Futex, PosixSemaphore};
-use super::raw::RawSession;
 use crate::figure::{Figure, Goal};
 use crate::measure::{Routine, compare};
 use crate::suites::open_session;
+use crate::suites::raw::RawSession;
 
 /// What a round trip may cost, in round trips of bare futexes.
 const NEAR_FUTEX: f64 = 1.15;
