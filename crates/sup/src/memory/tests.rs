@@ -79,6 +79,34 @@ fn owners_tell_as_many_pages_as_they_have() {
     assert!(matches!(low.address_source(), AddressSource::Machine | AddressSource::Synthetic));
 }
 
+/// The kernel's flags of the mapping that an address lies in; see proc_pid_smaps(5).
+fn mapping_flags(address: usize) -> String {
+    let number = |digits: &str| usize::from_str_radix(digits, 16).ok();
+    let holds = |line: &str| {
+        let (start, rest) = line.split_once('-')?;
+        let (end, _) = rest.split_once(' ')?;
+        Some((number(start)?..number(end)?).contains(&address))
+    };
+    let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut lines = smaps.lines().skip_while(|line| holds(line) != Some(true));
+    lines.find_map(|line| line.strip_prefix("VmFlags:")).unwrap().to_owned()
+}
+
+#[test]
+fn cannot_be_inherited_by_a_child() {
+    let session = embedded();
+    let (low, shared) =
+        (session.low_memory(1).unwrap(), session.shared_pages(1, RingZeroView::Mapped).unwrap());
+    let own = PageMemory::new(1).unwrap();
+    let ring0 = shared.r0_address().get() as usize;
+    for address in [low.as_ptr().addr(), shared.as_ptr().addr(), ring0, own.as_ptr().addr()] {
+        let flags = mapping_flags(address);
+        assert!(flags.split_whitespace().any(|flag| flag == "dc"), "copied at fork: {flags}");
+    }
+    let ordinary = Box::new([0_u8; 64]);
+    assert!(!mapping_flags(ordinary.as_ptr().addr()).contains("dc"));
+}
+
 #[test]
 fn a_view_has_values_at_any_offset_and_leaves_their_neighbours() {
     for offset in 0..17 {
