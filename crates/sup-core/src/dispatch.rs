@@ -160,6 +160,7 @@ impl<H: Host> Driver<H> {
                 packet.answer::<FreeModule>(result.map(|()| Empty {}));
                 Ok(())
             }
+            Function::ModulePolicy => self.module_policy(packet),
             Function::GetSymbol => self.get_symbol(session, packet),
             Function::LowAlloc => self.low_alloc(session, packet),
             Function::LowFree => self.free::<LowFree>(session, packet, Service::Low),

@@ -18,7 +18,7 @@ use zerocopy::IntoBytes;
 
 use crate::gip::GipTicker;
 use crate::sync::AtomicU64;
-use crate::{Deadline, LoadError, ObjectHandle, SessionHandle};
+use crate::{Deadline, LoadError, ModulePolicy, ObjectHandle, SessionHandle};
 
 /// An operating system, as far as the driver needs one.
 pub trait Host: Sized + Send + Sync + 'static {
@@ -103,6 +103,9 @@ pub trait Host: Sized + Send + Sync + 'static {
     /// # Errors
     /// The specification's status and a sentence. Nothing is left.
     fn load_image(&self, name: &str, file: &[u8]) -> Result<Self::Image, LoadError>;
+
+    /// What is demanded of modules. The same for as long as the driver runs. Never sleeps.
+    fn module_policy(&self) -> &ModulePolicy;
 
     /// Number of functions that modules can import.
     fn export_count(&self) -> u32;

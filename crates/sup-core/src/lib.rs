@@ -64,6 +64,7 @@ mod tests;
 
 pub use dispatch::PacketError;
 pub use driver::Driver;
+pub use image::policy::{ModulePolicy, Signer};
 pub use image::table::ModulePlace;
 pub use image::{LoadError, Message, ModuleName};
 pub use object::{Blocking, Destroyed, ObjectHandle};

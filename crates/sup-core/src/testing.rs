@@ -13,6 +13,7 @@ use std::sync::{Arc as StdArc, Condvar, Mutex};
 use std::time::Duration;
 use std::vec::Vec;
 
+use sup_abi::request::ModuleDemand;
 use sup_abi::{
     GroupId, Nanoseconds, PAGE_SIZE, Pages, PhysAddr, ProcessId, R0Ptr, R3Ptr, SUPGIPCPU,
     SUPGIPMODE, SUPGLOBALINFOPAGE, Status, UserId,
@@ -20,7 +21,7 @@ use sup_abi::{
 
 use crate::gip::GipTicker;
 use crate::host::*;
-use crate::{LoadError, ObjectHandle};
+use crate::{LoadError, ModulePolicy, ObjectHandle};
 
 /// What happened in ring 0, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -341,6 +342,11 @@ impl Host for TestHost {
         }
         let (record, live) = (self.record.clone(), Live::new(&self.record));
         Ok(TestImage { base: self.address(PAGE_SIZE as u64), record, _live: live })
+    }
+
+    fn module_policy(&self) -> &ModulePolicy {
+        static POLICY: ModulePolicy = ModulePolicy::new(ModuleDemand::Nothing);
+        &POLICY
     }
 
     fn export_count(&self) -> u32 {

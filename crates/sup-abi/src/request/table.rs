@@ -82,4 +82,6 @@ requests! {
         "Counts what the driver holds, in all sessions and in the caller's.";
     SemaphoreWords = 41, SemaphoreWordsIn [None] => SemaphoreWordsOut [None],
         "Maps a page of the state words of the session's semaphores.";
+    ModulePolicy = 43, Empty [None] => ModulePolicyOut [None],
+        "Tells what the driver demands of modules, and which keys it trusts.";
 }

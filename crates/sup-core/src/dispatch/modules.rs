@@ -4,7 +4,7 @@
 
 use sup_abi::request::{
     CallService, CallServiceOut, GetSymbol, GetSymbolOut, LoadModule, LoadModuleOut, MESSAGE_BYTES,
-    Request, terminated,
+    ModulePolicy, Request, Trust, terminated,
 };
 use sup_abi::{
     R0Ptr, SERVICE_PACKET_BYTES_LIMIT, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status,
@@ -37,12 +37,17 @@ impl<H: Host> Driver<H> {
             image_bytes: 0,
             was_loaded: 0,
             message: [0; MESSAGE_BYTES],
+            trust: Trust::Unsigned.into(),
+            reserved: 0,
+            signer: [0; 32],
         };
         let status = match result {
             Ok(loaded) => {
                 output.base = loaded.base;
                 output.image_bytes = u32::try_from(loaded.bytes).unwrap_or(u32::MAX);
                 output.was_loaded = u32::from(loaded.was_loaded);
+                output.trust = loaded.signer.trust().into();
+                output.signer = loaded.signer.key_bytes();
                 Status::VINF_SUCCESS
             }
             Err(error) => {
@@ -54,6 +59,14 @@ impl<H: Host> Driver<H> {
         };
         packet.clear();
         packet.answer_with::<LoadModule>(status, output);
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(super) fn module_policy(&self, packet: &mut Packet<'_>) -> Result<(), PacketError> {
+        packet.input::<ModulePolicy>()?;
+        let policy = self.host().module_policy();
+        packet.answer::<ModulePolicy>(Ok(policy.describe()));
         Ok(())
     }
 

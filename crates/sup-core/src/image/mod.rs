@@ -8,7 +8,8 @@
 //! (no entry) ── load ──▶ Busy ── ModuleInit succeeded ──▶ Live ── last reference ──▶ Busy ──▶ (no entry)
 //!                          └───── any failure ──▶ (no entry)
 //! ```
-//! Identity is the name and the SHA-256 of the file: other bits under a loaded name are refused.
+//! Identity is the name and the SHA-256 of the file without its signature: other bits under a loaded name
+//! are refused. [`policy`] decides before all else whether a file may be loaded.
 //!
 //! Invariant: an image is unmapped when no session refers to it and no call runs in it; entry points
 //! are visible only while it is `Live`.
@@ -17,14 +18,16 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrayvec::ArrayString;
-use sha2::{Digest, Sha256};
 use sup_abi::request::MESSAGE_BYTES;
 use sup_abi::{IMAGE_NAME_CHARS_MAX, R0Ptr, Status};
 use sup_alloc::Arc;
+use sup_signature::ContentHash;
 
+use self::policy::{Admitted, Signer};
 use crate::Deadline;
 use crate::host::{EntryPoint, Host, Image, Interruption, ServiceCall, Wait, WaitQueue};
 
+pub(crate) mod policy;
 pub(crate) mod table;
 
 /// A sentence of bounded length. What does not fit is cut off at a word of the format.
@@ -58,24 +61,6 @@ impl From<Status> for LoadError {
 impl From<sup_alloc::OutOfMemory> for LoadError {
     fn from(error: sup_alloc::OutOfMemory) -> Self {
         Status::from(error).into()
-    }
-}
-
-/// The SHA-256 of an image file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ContentHash([u8; 32]);
-
-impl ContentHash {
-    #[inline(never)]
-    pub(crate) fn of(file: &[u8]) -> Self {
-        Self(Sha256::digest(file).into())
-    }
-}
-
-impl fmt::Display for ContentHash {
-    /// The first eight bytes: enough to tell two files apart for a person.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -161,6 +146,7 @@ impl<H: Host> Rest<H> {
 pub(crate) struct LoadedImage<H: Host> {
     name: ModuleName,
     hash: ContentHash,
+    signer: Signer,
     image: H::Image,
     term: Option<EntryPoint>,
     /// Address of the service request handler, 0 while there is none.
@@ -175,11 +161,17 @@ pub(crate) struct LoadedImage<H: Host> {
 }
 
 impl<H: Host> LoadedImage<H> {
-    pub(crate) fn new(name: ModuleName, hash: ContentHash, image: H::Image, module: R0Ptr) -> Self {
+    pub(crate) fn new(
+        name: ModuleName,
+        admitted: &Admitted<'_>,
+        image: H::Image,
+        module: R0Ptr,
+    ) -> Self {
         let term = image.entry_point("ModuleTerm");
         Self {
             name,
-            hash,
+            hash: admitted.hash,
+            signer: admitted.signer,
             image,
             term,
             handler: AtomicU64::new(0),

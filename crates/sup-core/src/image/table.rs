@@ -10,7 +10,8 @@
 use sup_abi::{R0Ptr, Status};
 use sup_alloc::{Arc, Vec};
 
-use super::{Call, ContentHash, LoadError, LoadedImage, ModuleName, Rest, checked_name};
+use super::policy::{Admitted, Signer};
+use super::{Call, LoadError, LoadedImage, ModuleName, Rest, checked_name};
 use crate::host::{Host, Image, LogLevel};
 use crate::segments::lock_with_room;
 use crate::slots::Handle;
@@ -59,6 +60,7 @@ pub(crate) struct Loaded {
     pub(crate) base: R0Ptr,
     pub(crate) bytes: usize,
     pub(crate) was_loaded: bool,
+    pub(crate) signer: Signer,
 }
 
 /// What to do with a name, decided under the table's lock.
@@ -96,7 +98,7 @@ impl<H: Host> ImageTable<H> {
         &mut self,
         session: &Session<H>,
         name: &ModuleName,
-        hash: &ContentHash,
+        admitted: &Admitted<'_>,
         handler: &str,
     ) -> Result<Plan<H>, LoadError> {
         let Some(entry) = self.find(name) else {
@@ -108,7 +110,8 @@ impl<H: Host> ImageTable<H> {
         let State::Live { loaded, references } = &mut entry.state else {
             return Ok(Plan::WaitFor(entry.rest.clone()));
         };
-        if loaded.hash != *hash {
+        let hash = admitted.hash;
+        if loaded.hash != hash {
             return Err(LoadError::new(
                 Status::VERR_ALREADY_EXISTS,
                 format_args!(
@@ -124,6 +127,7 @@ impl<H: Host> ImageTable<H> {
             base: loaded.image.base(),
             bytes: loaded.image.bytes(),
             was_loaded: true,
+            signer: admitted.signer,
         }))
     }
 }
@@ -151,9 +155,9 @@ impl<H: Host> Driver<H> {
         file: &[u8],
     ) -> Result<Loaded, LoadError> {
         let name = checked_name(name)?;
-        let hash = ContentHash::of(file);
+        let admitted = self.host().module_policy().admit(&name, file)?;
         loop {
-            let plan = self.images().lock().plan(session, &name, &hash, handler)?;
+            let plan = self.images().lock().plan(session, &name, &admitted, handler)?;
             let rest = match plan {
                 Plan::Share(loaded) => return Ok(loaded),
                 Plan::WaitFor(rest) => {
@@ -162,7 +166,7 @@ impl<H: Host> Driver<H> {
                 }
                 Plan::Load(rest) => rest,
             };
-            let result = self.load_new(session, name, hash, handler, file);
+            let result = self.load_new(session, name, &admitted, handler);
             rest.set(false);
             return result;
         }
@@ -174,13 +178,14 @@ impl<H: Host> Driver<H> {
         &self,
         session: &Session<H>,
         name: ModuleName,
-        hash: ContentHash,
+        admitted: &Admitted<'_>,
         handler: &str,
-        file: &[u8],
     ) -> Result<Loaded, LoadError> {
-        let result = self.bring_up(name, hash, handler, file).and_then(|loaded| {
+        let result = self.bring_up(name, admitted, handler).and_then(|loaded| {
             self.publish(session, &loaded).inspect_err(|_| self.take_down(&loaded))?;
-            Ok(Loaded { base: loaded.image.base(), bytes: loaded.image.bytes(), was_loaded: false })
+            self.log_load(&loaded);
+            let (base, bytes) = (loaded.image.base(), loaded.image.bytes());
+            Ok(Loaded { base, bytes, was_loaded: false, signer: admitted.signer })
         });
         if result.is_err() {
             self.images().lock().remove(&name);
@@ -188,19 +193,29 @@ impl<H: Host> Driver<H> {
         result
     }
 
+    #[inline(never)]
+    fn log_load(&self, loaded: &LoadedImage<H>) {
+        let level = match loaded.signer {
+            Signer::Trusted(_) => LogLevel::Debug,
+            Signer::Nobody | Signer::Unknown(_) => LogLevel::Info,
+        };
+        let LoadedImage { name, hash, signer, .. } = loaded;
+        let line = format_args!("module '{name}' is loaded (sha256 {hash}), {signer}");
+        self.host().log(level, line);
+    }
+
     /// Maps an image and calls its `ModuleInit`. The name is busy meanwhile.
     #[inline(never)]
     fn bring_up(
         &self,
         name: ModuleName,
-        hash: ContentHash,
+        admitted: &Admitted<'_>,
         handler: &str,
-        file: &[u8],
     ) -> Result<Arc<LoadedImage<H>>, LoadError> {
-        let image = self.host().load_image(&name, file)?;
+        let image = self.host().load_image(&name, admitted.content)?;
         let module =
             lock_with_room(self.modules())?.insert_with(|_| ()).ok_or(Status::VERR_NO_MEMORY)?;
-        let made = Arc::try_new(LoadedImage::new(name, hash, image, R0Ptr::new(module.raw())));
+        let made = Arc::try_new(LoadedImage::new(name, admitted, image, R0Ptr::new(module.raw())));
         let started = made.map_err(LoadError::from).and_then(|loaded| {
             loaded.set_handler(handler)?;
             loaded.initialise()?;

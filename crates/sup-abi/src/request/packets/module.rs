@@ -1,11 +1,39 @@
 //! The packets of the requests on module images and of the calls into them.
 
+use num_enum::{IntoPrimitive, TryFromPrimitive};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::R0Ptr;
 
 /// Bytes of text in [`LoadModuleOut::message`], the terminator included.
 pub const MESSAGE_BYTES: usize = 240;
+
+/// The most keys that a driver can trust.
+pub const TRUSTED_KEYS_MAX: usize = 8;
+
+/// By whom a module is signed, in [`LoadModuleOut::trust`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u32)]
+pub enum Trust {
+    /// By nobody.
+    Unsigned = 0,
+    /// By a key that the driver does not trust.
+    Unknown = 1,
+    /// By a key that the driver trusts.
+    Trusted = 2,
+}
+
+/// What a driver demands of modules, in [`ModulePolicyOut::demand`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoPrimitive, TryFromPrimitive)]
+#[repr(u32)]
+pub enum ModuleDemand {
+    /// Nothing: modules may be unsigned.
+    Nothing = 0,
+    /// A signature by a trusted key.
+    Signature = 1,
+    /// A signature by a trusted key, whose owner declares the code kernel-grade.
+    KernelGrade = 2,
+}
 
 packets! {
     /// Input of [`LoadModule`](super::LoadModule); the image file follows.
@@ -23,7 +51,7 @@ packets! {
     }
 
     /// Output of [`LoadModule`](super::LoadModule), also when the request fails.
-    LoadModuleOut (256) {
+    LoadModuleOut (296) {
         /// Where the image is, in ring 0; the module's name in later requests.
         base: R0Ptr,
         /// Bytes of the image in memory.
@@ -32,6 +60,12 @@ packets! {
         was_loaded: u32,
         /// Why the request failed, NUL-terminated; empty if the status says it all.
         message: [u8; MESSAGE_BYTES],
+        /// A [`Trust`].
+        trust: u32,
+        /// Zero.
+        reserved: u32,
+        /// The public key that the file is signed with; zero if it is not signed.
+        signer: [u8; 32],
     }
 
     /// Input of requests on a loaded module.
@@ -52,6 +86,16 @@ packets! {
     GetSymbolOut (8) {
         /// The symbol's address in ring 0.
         address: R0Ptr,
+    }
+
+    /// Output of [`ModulePolicy`](super::ModulePolicy).
+    ModulePolicyOut (264) {
+        /// A [`ModuleDemand`].
+        demand: u32,
+        /// Keys that are trusted.
+        key_count: u32,
+        /// So many public keys, and then zeros.
+        keys: [[u8; 32]; TRUSTED_KEYS_MAX],
     }
 
     /// Input of [`CallService`](super::CallService); the request packet, if any, follows.
