@@ -6,6 +6,7 @@
  * while a file is open or a mapping exists.
  */
 #include <linux/fs.h>
+#include <linux/kernel.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/random.h>
@@ -51,6 +52,23 @@ u32 supdrv_gip_mode(void)
 	if (strcmp(gip_mode, "auto"))
 		pr_warn("supdrv: gip_mode=%s is neither auto, sync nor async\n", gip_mode);
 	return 0;
+}
+
+static char *keys[8];
+static unsigned int key_count;
+module_param_array(keys, charp, &key_count, 0444);
+MODULE_PARM_DESC(keys, "public keys whose ring-0 modules are loaded: up to 8 of 64 hexadecimal digits each, "
+		       "with commas between them");
+
+int supdrv_trusted_key(u32 index, u8 *key)
+{
+	if (index >= key_count)
+		return 0;
+	if (strlen(keys[index]) != 64 || hex2bin(key, keys[index], 32)) {
+		pr_err("supdrv: keys=: number %u is not a key of 64 hexadecimal digits\n", index + 1);
+		return -EINVAL;
+	}
+	return 1;
 }
 
 /* ---- the device ---- */

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustix::process::{getgid, getpid, getuid};
 use sup_abi::{GroupId, Nanoseconds, ProcessId, SUPGIPMODE, Status, UserId};
-use sup_core::LoadError;
+use sup_core::{LoadError, ModulePolicy};
 use sup_core::gip::GipTicker;
 use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
@@ -22,7 +22,7 @@ use crate::timer::GipTimer;
 use crate::view::{GipMapping, ProcessView};
 use crate::wait::FutexQueue;
 use crate::words::Words;
-use crate::{clock, cpu};
+use crate::{clock, cpu, trust};
 
 /// The host of the driver in this process. Clones are the same host.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ struct Parts {
     memory: Arc<PhysicalMemory>,
     timer: Mutex<Option<GipTimer>>,
     exports: [Export; EXPORT_COUNT],
+    policy: ModulePolicy,
 }
 
 impl EmbeddedHost {
@@ -43,6 +44,7 @@ impl EmbeddedHost {
             memory: Arc::new(PhysicalMemory::new()?),
             timer: Mutex::new(None),
             exports: exports::<Self>(),
+            policy: trust::policy(),
         })))
     }
 }
@@ -120,6 +122,11 @@ impl Host for EmbeddedHost {
         let mut image = MappedImage::<ImagePages>::load(file, &self.0.exports)?;
         image.memory_mut().show(file);
         Ok(image)
+    }
+
+    /// `SUP_MODULE_POLICY` and the key files decide, when the driver starts.
+    fn module_policy(&self) -> &ModulePolicy {
+        &self.0.policy
     }
 
     fn export_count(&self) -> u32 {

@@ -33,6 +33,7 @@ mod wait;
 mod words;
 
 pub mod client;
+pub mod trust;
 
 pub use client::Client;
 pub use clock::Tsc;

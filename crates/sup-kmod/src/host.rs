@@ -2,9 +2,10 @@
 
 use core::fmt::{self, Write};
 
+use sup_abi::request::ModuleDemand;
 use sup_abi::{Nanoseconds, SUPGIPMODE, Status};
 use sup_alloc::Arc;
-use sup_core::LoadError;
+use sup_core::{LoadError, ModulePolicy};
 use sup_core::gip::GipTicker;
 use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
@@ -34,19 +35,37 @@ struct Parts {
     exports: [Export; EXPORT_COUNT],
     /// The bits that decide the paging mode stay as they are from the kernel's start on.
     registers: ControlRegisters,
+    policy: Arc<ModulePolicy>,
 }
 
 impl KernelHost {
     /// # Errors
-    /// `VERR_NO_MEMORY`.
+    /// `VERR_NO_MEMORY`, `VERR_INVALID_PARAMETER` if the module's parameter `keys` is wrong.
+    #[inline(never)]
     pub(crate) fn new() -> Result<Self, Status> {
         let parts = Parts {
+            policy: policy()?,
             timer: Lock::new(None),
             exports: exports::<Self>(),
             registers: cpu::control_registers(),
         };
         Ok(Self(Arc::try_new(parts)?))
     }
+}
+
+/// What is demanded of code that comes into the kernel: a declaration that it is fit for it, by a holder
+/// of one of the keys that came with the module. Without keys nothing is loaded.
+#[inline(never)]
+fn policy() -> Result<Arc<ModulePolicy>, Status> {
+    let mut policy = ModulePolicy::new(ModuleDemand::KernelGrade);
+    let mut index = 0_u32;
+    while let Some(key) = caller::trusted_key(index).map_err(|_| Status::VERR_INVALID_PARAMETER)? {
+        if !policy.trust(key) {
+            return Err(Status::VERR_INVALID_PARAMETER);
+        }
+        index = index.saturating_add(1);
+    }
+    Ok(Arc::try_new(policy)?)
 }
 
 impl Host for KernelHost {
@@ -120,6 +139,10 @@ impl Host for KernelHost {
             )
         })?;
         MappedImage::load(file, &self.0.exports)
+    }
+
+    fn module_policy(&self) -> &ModulePolicy {
+        &self.0.policy
     }
 
     fn export_count(&self) -> u32 {

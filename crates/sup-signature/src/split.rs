@@ -9,7 +9,7 @@ pub struct Signed<'a> {
     /// The image.
     pub content: &'a [u8],
     /// The block behind it, if there is one; its form is right, its signature was not looked at.
-    pub block: Option<Block>,
+    pub block: Option<&'a Block>,
 }
 
 /// Takes a file apart. A file that does not end with a block is content altogether.

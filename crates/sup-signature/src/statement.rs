@@ -8,7 +8,8 @@ use core::fmt;
 
 use sha2::{Digest, Sha256};
 use sup_abi::IMAGE_NAME_CHARS_MAX;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::{PublicKey, Refusal, ed25519};
 
@@ -29,7 +30,9 @@ pub const LANDING_PADS: u32 = 1 << 1;
 pub const FLAGS_KNOWN: u32 = KERNEL_GRADE | LANDING_PADS;
 
 /// The SHA-256 of an image's content: the file without its signature block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
 #[repr(transparent)]
 pub struct ContentHash(pub [u8; 32]);
 
@@ -49,10 +52,7 @@ impl fmt::Display for ContentHash {
 }
 
 /// A version of the driver: eight bits of major, eight of minor number, sixteen of patch.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
-#[repr(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DriverVersion(pub u32);
 
 impl DriverVersion {
@@ -101,19 +101,21 @@ impl fmt::Display for DriverVersion {
 }
 
 /// What a signer says of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
 #[repr(C)]
 pub struct Statement {
     magic: [u8; 16],
-    format: u32,
+    format: U32,
     /// [`KERNEL_GRADE`], [`LANDING_PADS`].
-    pub flags: u32,
-    /// The oldest driver that the image works with.
-    pub minimum_driver: DriverVersion,
+    flags: U32,
+    /// A [`DriverVersion`].
+    minimum_driver: U32,
     /// Zero.
-    reserved: u32,
+    reserved: U32,
     /// Bytes of the content.
-    pub content_bytes: u64,
+    content_bytes: U64,
     /// The name that the image loads under, padded with zeros.
     name: [u8; IMAGE_NAME_CHARS_MAX + 1],
     /// The hash of the content.
@@ -123,7 +125,9 @@ pub struct Statement {
 }
 
 /// A statement and its signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
 #[repr(C)]
 pub struct Block {
     /// What is signed.
@@ -145,11 +149,11 @@ impl Statement {
     ) -> Option<Self> {
         let statement = Self {
             magic: MAGIC,
-            format: FORMAT,
-            flags,
-            minimum_driver,
-            reserved: 0,
-            content_bytes: content.len() as u64,
+            format: FORMAT.into(),
+            flags: flags.into(),
+            minimum_driver: minimum_driver.0.into(),
+            reserved: U32::ZERO,
+            content_bytes: (content.len() as u64).into(),
             name: sup_abi::request::padded(name)?,
             content_hash: ContentHash::of(content),
             signer,
@@ -164,7 +168,12 @@ impl Statement {
 
     /// Whether the signer declares all of these flags.
     pub fn declares(&self, flags: u32) -> bool {
-        self.flags & flags == flags
+        self.flags.get() & flags == flags
+    }
+
+    /// The oldest driver that the image works with.
+    pub fn minimum_driver(&self) -> DriverVersion {
+        DriverVersion(self.minimum_driver.get())
     }
 
     /// Whether every field is in its one right form.
@@ -176,14 +185,14 @@ impl Statement {
         if self.magic != MAGIC {
             return Err(Refusal::Malformed);
         }
-        if self.format != FORMAT || self.flags & !FLAGS_KNOWN != 0 {
+        if self.format.get() != FORMAT || self.flags.get() & !FLAGS_KNOWN != 0 {
             return Err(Refusal::UnknownFormat);
         }
         let is_padded = |name: &str| {
             !name.is_empty() && self.name.iter().skip(name.len()).all(|byte| *byte == 0)
         };
         let has_name = sup_abi::request::terminated(&self.name).is_some_and(is_padded);
-        if self.reserved != 0 || !has_name {
+        if self.reserved != U32::ZERO || !has_name {
             return Err(Refusal::Malformed);
         }
         Ok(())
@@ -202,13 +211,13 @@ impl Statement {
         name: &str,
         driver: DriverVersion,
     ) -> Result<(), Refusal> {
-        if self.content_bytes != content_bytes as u64 || self.content_hash != *content_hash {
+        if self.content_bytes.get() != content_bytes as u64 || self.content_hash != *content_hash {
             return Err(Refusal::OtherContent);
         }
         if self.name() != name {
             return Err(Refusal::OtherName);
         }
-        if self.minimum_driver > driver {
+        if self.minimum_driver() > driver {
             return Err(Refusal::OlderDriver);
         }
         Ok(())
@@ -221,8 +230,8 @@ impl Block {
     /// # Errors
     /// [`Refusal::Truncated`], [`Refusal::UnknownFormat`], [`Refusal::Malformed`].
     #[inline(never)]
-    pub fn decode(bytes: &[u8]) -> Result<Self, Refusal> {
-        let block = Self::read_from_bytes(bytes).map_err(|_| Refusal::Truncated)?;
+    pub fn decode(bytes: &[u8]) -> Result<&Self, Refusal> {
+        let block = Self::ref_from_bytes(bytes).map_err(|_| Refusal::Truncated)?;
         block.statement.check_form()?;
         Ok(block)
     }

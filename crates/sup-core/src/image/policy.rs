@@ -126,7 +126,7 @@ impl ModulePolicy {
         let signed = split(file).map_err(|refusal| refused(refusal, format_args!("")))?;
         let content = signed.content;
         let hash = ContentHash::of(content);
-        let signer = match &signed.block {
+        let signer = match signed.block {
             None if self.demand == ModuleDemand::Nothing => Signer::Nobody,
             None => return Err(refused(Refusal::Missing, format_args!(""))),
             Some(block) => {
@@ -156,7 +156,7 @@ impl ModulePolicy {
                     refused(refusal, format_args!(" ('{}', not '{name}')", statement.name()))
                 }
                 _ => {
-                    let wanted = statement.minimum_driver;
+                    let wanted = statement.minimum_driver();
                     refused(refusal, format_args!(" ({wanted}, and this is {driver})"))
                 }
             }
@@ -174,10 +174,12 @@ impl ModulePolicy {
 }
 
 /// A refusal that names the key.
+#[inline(never)]
 fn of_signer(refusal: Refusal, statement: &Statement) -> LoadError {
     refused(refusal, format_args!(" (key {})", statement.signer))
 }
 
+#[inline(never)]
 fn refused(refusal: Refusal, detail: fmt::Arguments<'_>) -> LoadError {
     LoadError::new(refusal.status(), format_args!("{refusal}{detail}"))
 }

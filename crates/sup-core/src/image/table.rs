@@ -156,8 +156,19 @@ impl<H: Host> Driver<H> {
     ) -> Result<Loaded, LoadError> {
         let name = checked_name(name)?;
         let admitted = self.host().module_policy().admit(&name, file)?;
+        self.load_admitted(session, name, &admitted, handler)
+    }
+
+    #[inline(never)]
+    fn load_admitted(
+        &self,
+        session: &Session<H>,
+        name: ModuleName,
+        admitted: &Admitted<'_>,
+        handler: &str,
+    ) -> Result<Loaded, LoadError> {
         loop {
-            let plan = self.images().lock().plan(session, &name, &admitted, handler)?;
+            let plan = self.images().lock().plan(session, &name, admitted, handler)?;
             let rest = match plan {
                 Plan::Share(loaded) => return Ok(loaded),
                 Plan::WaitFor(rest) => {
@@ -166,7 +177,7 @@ impl<H: Host> Driver<H> {
                 }
                 Plan::Load(rest) => rest,
             };
-            let result = self.load_new(session, name, &admitted, handler);
+            let result = self.load_new(session, name, admitted, handler);
             rest.set(false);
             return result;
         }

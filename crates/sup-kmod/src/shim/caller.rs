@@ -2,6 +2,7 @@
 
 use sup_abi::{GroupId, ProcessId, UserId};
 use sup_core::host::{AddressSpace, Caller};
+use sup_signature::PublicKey;
 
 use super::{Errno, raw};
 
@@ -42,4 +43,18 @@ pub(crate) fn fill_random(bytes: &mut [u8]) {
 pub(crate) fn gip_mode() -> u32 {
     // SAFETY: the function has no precondition.
     unsafe { raw::supdrv_gip_mode() }
+}
+
+/// Key number `index` of the module's parameter `keys`; `None` if there are no more.
+///
+/// # Errors
+/// `EINVAL` if it is no key. The shim has logged it.
+pub(crate) fn trusted_key(index: u32) -> Result<Option<PublicKey>, Errno> {
+    let mut key = [0; 32];
+    // SAFETY: the array is this function's own, and as long as the shim writes.
+    match unsafe { raw::supdrv_trusted_key(index, key.as_mut_ptr()) } {
+        0 => Ok(None),
+        1 => Ok(Some(PublicKey(key))),
+        error => Err(Errno(error.wrapping_neg())),
+    }
 }
