@@ -6,11 +6,11 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustix::process::{getgid, getpid, getuid};
 use sup_abi::{GroupId, Nanoseconds, ProcessId, SUPGIPMODE, Status, UserId};
-use sup_core::{LoadError, ModulePolicy};
 use sup_core::gip::GipTicker;
 use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
 };
+use sup_core::{LoadError, ModulePolicy};
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::{EXPORT_COUNT, Export, exports};
 use sup_ring0::mapper::MappedImage;

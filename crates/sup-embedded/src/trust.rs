@@ -38,7 +38,8 @@ pub fn config_folder() -> Option<PathBuf> {
     if getuid() != geteuid() || getgid() != getegid() {
         return None;
     }
-    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")));
     base.map(|base| base.join("supdrv"))
 }
@@ -105,9 +106,8 @@ pub fn trusted_keys(folder: &Path) -> io::Result<Vec<PublicKey>> {
 /// # Errors
 /// The file cannot be read, or a line is no key; with its path.
 pub fn keys_in(file: &Path) -> io::Result<Vec<PublicKey>> {
-    let wrong = |error: &dyn std::fmt::Display| {
-        io::Error::other(format!("{}: {error}", file.display()))
-    };
+    let wrong =
+        |error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", file.display()));
     let text = fs::read_to_string(file).map_err(|error| wrong(&error))?;
     let lines = text.lines().map(str::trim);
     let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));

@@ -5,11 +5,11 @@ use core::fmt::{self, Write};
 use sup_abi::request::ModuleDemand;
 use sup_abi::{Nanoseconds, SUPGIPMODE, Status};
 use sup_alloc::Arc;
-use sup_core::{LoadError, ModulePolicy};
 use sup_core::gip::GipTicker;
 use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
 };
+use sup_core::{LoadError, ModulePolicy};
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::{EXPORT_COUNT, Export, exports};
 use sup_ring0::mapper::MappedImage;

@@ -25,6 +25,7 @@
     clippy::indexing_slicing,
     clippy::arithmetic_side_effects
 )]
+#![cfg_attr(test, expect(clippy::arithmetic_side_effects, reason = "a test may fail by panicking"))]
 
 pub mod ed25519;
 mod key;

@@ -50,7 +50,9 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Self::Missing => "the module is not signed, and this driver loads signed ones only",
             Self::Truncated => "the file ends within its signature block",
-            Self::UnknownFormat => "the signature block has a format that this version does not know",
+            Self::UnknownFormat => {
+                "the signature block has a format that this version does not know"
+            }
             Self::Malformed => "the signature block is damaged",
             Self::OtherContent => "the module is not what was signed: its content has another hash",
             Self::OtherName => "the module was signed for another name",

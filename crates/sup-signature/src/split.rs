@@ -1,7 +1,7 @@
 //! [`split`]: a module's file taken apart into content and block.
 
-use crate::statement::{BLOCK_BYTES, Block, MAGIC};
 use crate::Refusal;
+use crate::statement::{BLOCK_BYTES, Block, MAGIC};
 
 /// A module's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -39,6 +39,7 @@ mod error;
 mod gip;
 mod memory;
 mod module;
+mod policy;
 mod semaphore;
 mod session;
 
@@ -50,15 +51,18 @@ pub use memory::{
     ContiguousMemory, LowMemory, Memory, PageMemory, RingZeroView, SharedPages, SharedView,
 };
 pub use module::{Module, ServiceModule};
+pub use policy::ModulePolicy;
 pub use semaphore::{EventSemaphore, ManualResetEvent, Timeout, WaitError};
 pub use session::Session;
 
-pub use sup_abi::request::{Counts, StatisticsOut};
+pub use sup_abi::request::{Counts, ModuleDemand, StatisticsOut};
 pub use sup_abi::{
     PAGE_SIZE, PhysAddr, R0Ptr, R3Ptr, SUPGIPMODE, SUPPAGINGMODE, SUPVTCAPS_AMD_V,
     SUPVTCAPS_NESTED_PAGING, SUPVTCAPS_VT_X, Status,
 };
+pub use sup_core::Signer;
 pub use sup_core::host::AddressSource;
+pub use sup_embedded::trust;
 
 /// The program in README.md compiles.
 #[cfg(doctest)]

@@ -4,16 +4,19 @@ use std::path::Path;
 
 use sup_abi::request::{
     CallService, CallServiceIn, FreeModule, GetSymbol, GetSymbolIn, HEADER_BYTES, ImageIn,
-    LoadModule, LoadModuleIn, LoadModuleOut, MESSAGE_BYTES, padded, terminated,
+    LoadModule, LoadModuleIn, LoadModuleOut, padded, terminated,
 };
 use sup_abi::{
     IMAGE_BYTES_MAX, IMAGE_NAME_CHARS_MAX, R0Ptr, SERVICE_NAME_CHARS_MAX,
     SERVICE_PACKET_BYTES_LIMIT, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status,
 };
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+
+use sup_core::Signer;
 
 use crate::Session;
 use crate::error::{Error, Result};
+use crate::policy;
 
 /// A ring-0 module. Dropping it gives the session's reference back.
 #[derive(Debug)]
@@ -22,6 +25,7 @@ pub struct Module {
     base: R0Ptr,
     bytes: u32,
     was_loaded: bool,
+    signer: Signer,
 }
 
 impl Module {
@@ -38,6 +42,11 @@ impl Module {
     /// True if it was loaded already, and this is one more reference.
     pub fn was_loaded(&self) -> bool {
         self.was_loaded
+    }
+
+    /// By whom the file is signed, as far as this driver knows.
+    pub fn signer(&self) -> Signer {
+        self.signer
     }
 
     /// The address of an exported symbol, in ring 0. Corresponds to `SUPR3GetSymbolR0`.
@@ -209,13 +218,18 @@ fn check_packet(packet: &[u8]) -> Result<()> {
 }
 
 impl Session {
-    /// Loads a ring-0 module. Corresponds to `SUPR3LoadModule`.
+    /// Loads a ring-0 module, with the signature in it or beside it in `FILE.sig`. Corresponds to
+    /// `SUPR3LoadModule`.
     ///
     /// # Errors
     /// `VERR_BAD_EXE_FORMAT` with the rule that the file breaks, `VERR_SYMBOL_NOT_FOUND` with the
     /// missing import, `VERR_ALREADY_EXISTS` if other contents are loaded under the name,
     /// `VERR_FILENAME_TOO_LONG`, what `ModuleInit` returned, `VERR_FILE_NOT_FOUND` and
-    /// `VERR_ACCESS_DENIED` of the file, `VERR_NO_EXEC_MEMORY`, `VERR_NO_MEMORY`.
+    /// `VERR_ACCESS_DENIED` of the file, `VERR_NO_EXEC_MEMORY`, `VERR_NO_MEMORY`. Of the signature:
+    /// `VERR_ACCESS_DENIED` if it is missing, wrong or by a key that the driver does not trust,
+    /// `VERR_BAD_EXE_FORMAT` if it is damaged, `VERR_INVALID_PARAMETER` for another name,
+    /// `VERR_VERSION_MISMATCH` for a newer driver, `VERR_NOT_SUPPORTED` if the module is not declared
+    /// kernel-grade and has to be.
     pub fn load_module(&self, file: impl AsRef<Path>, name: &str) -> Result<Module> {
         self.load_image(&read_image(file.as_ref())?, name, "")
     }
@@ -307,6 +321,7 @@ impl Session {
             base: output.base,
             bytes: output.image_bytes,
             was_loaded: output.was_loaded != 0,
+            signer: policy::signer(&output),
         })
     }
 
@@ -324,16 +339,10 @@ impl Session {
         packet[HEADER_BYTES..BODY].copy_from_slice(input.as_bytes());
         packet[BODY..bytes_in].copy_from_slice(image);
         let (status, answered) = self.connection().send::<LoadModule>(packet, bytes_in, OUT)?;
-        let nothing = LoadModuleOut {
-            base: R0Ptr::NIL,
-            image_bytes: 0,
-            was_loaded: 0,
-            message: [0; MESSAGE_BYTES],
-        };
         let output = (answered >= OUT)
             .then(|| LoadModuleOut::read_from_bytes(&packet[HEADER_BYTES..OUT]).ok())
             .flatten();
-        Ok((status, output.unwrap_or(nothing)))
+        Ok((status, output.unwrap_or_else(LoadModuleOut::new_zeroed)))
     }
 }
 
@@ -341,7 +350,7 @@ const LOAD: &str = "LoadModule";
 
 fn read_image(file: &Path) -> Result<Vec<u8>> {
     use std::io::ErrorKind;
-    std::fs::read(file).map_err(|error| {
+    policy::read_signed(file).map_err(|error| {
         let status = match error.kind() {
             ErrorKind::NotFound => Status::VERR_FILE_NOT_FOUND,
             ErrorKind::PermissionDenied => Status::VERR_ACCESS_DENIED,

@@ -8,6 +8,8 @@ use sup_abi::request::{
     LoadModule, LoadModuleIn, Request, padded, terminated,
 };
 use sup_abi::{SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC};
+use sup_signature::PublicKey;
+use sup_test_key::signed;
 use zerocopy::IntoBytes;
 
 use crate::backend::Backend;
@@ -72,11 +74,23 @@ pub(crate) struct Load {
     pub(crate) image_bytes: u32,
     pub(crate) was_loaded: bool,
     pub(crate) message: String,
+    pub(crate) trust: u32,
+    pub(crate) signer: PublicKey,
 }
 
 impl Client {
-    /// The packet that loads `image`.
+    /// The packet that loads `image`, signed with the tests' key.
     pub(crate) fn load_packet(&self, image: &[u8], name: &str, handler: &str) -> Verdict<Packet> {
+        self.load_file_packet(&signed(image, name), name, handler)
+    }
+
+    /// The packet that loads a file as it is.
+    pub(crate) fn load_file_packet(
+        &self,
+        image: &[u8],
+        name: &str,
+        handler: &str,
+    ) -> Verdict<Packet> {
         let input = LoadModuleIn {
             name: padded(name).ok_or_else(|| Stop::failed("the name is too long"))?,
             handler: padded(handler).ok_or_else(|| Stop::failed("the handler is too long"))?,
@@ -90,7 +104,13 @@ impl Client {
     /// Loads `image`, or finds out why not.
     #[track_caller]
     pub(crate) fn try_load(&self, image: &[u8], name: &str, handler: &str) -> Verdict<Load> {
-        let answer = self.exchange(&self.load_packet(image, name, handler)?)?;
+        self.try_load_packet(&self.load_packet(image, name, handler)?)
+    }
+
+    /// Sends a packet that loads, and finds out why it did not.
+    #[track_caller]
+    pub(crate) fn try_load_packet(&self, packet: &Packet) -> Verdict<Load> {
+        let answer = self.exchange(packet)?;
         let Some(output) = answer.output::<LoadModule>() else {
             return Err(Stop::failed("a load answers with a message, whatever its status"));
         };
@@ -101,6 +121,8 @@ impl Client {
             image_bytes: output.image_bytes,
             was_loaded: output.was_loaded != 0,
             message: message.to_owned(),
+            trust: output.trust,
+            signer: PublicKey(output.signer),
         };
         let is_empty = load.base.is_nil() && load.image_bytes == 0 && !load.was_loaded;
         check!(load.status.is_failure() == is_empty, "half an answer: {load:?}");

@@ -33,6 +33,9 @@ pub const STATUSES: &[Row] = {
                 S::VERR_ALREADY_EXISTS,
                 S::VERR_INTERRUPTED,
                 S::VERR_PERMISSION_DENIED,
+                S::VERR_ACCESS_DENIED,
+                S::VERR_VERSION_MISMATCH,
+                S::VERR_NOT_SUPPORTED,
                 S::VERR_NO_EXEC_MEMORY,
                 S::VERR_NO_MEMORY,
             ],
@@ -94,6 +97,7 @@ pub const STATUSES: &[Row] = {
                 S::VERR_NO_MEMORY,
             ],
         ),
+        (F::ModulePolicy, &[S::VINF_SUCCESS]),
         (F::Statistics, &[S::VINF_SUCCESS]),
         (
             F::SemaphoreWords,
@@ -140,6 +144,12 @@ pub const UNPROVOKED: &[Unprovoked] = {
             S::VERR_PERMISSION_DENIED,
             Some(Kind::Embedded),
             "in a process a module has no other rights than who loads it",
+        ),
+        row(
+            F::LoadModule,
+            S::VERR_NOT_SUPPORTED,
+            Some(Kind::Embedded),
+            "unless SUP_MODULE_POLICY says so, a process loads what was not made for the kernel",
         ),
         row(
             F::LoadModule,

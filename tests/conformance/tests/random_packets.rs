@@ -62,6 +62,7 @@ fn load() -> impl Strategy<Value = Shot> {
             image[position] ^= bits;
             handler = "nobody";
         }
+        let image = sup_test_key::signed(&image, name);
         let input = LoadModuleIn {
             name: padded(name).unwrap(),
             handler: padded(handler).unwrap(),

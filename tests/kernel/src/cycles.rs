@@ -73,7 +73,7 @@ fn cycle(module: &Path) -> Verdict {
     let sessions = AtomicU64::new(0);
     let kept = {
         let file = File::open(module)?;
-        finit_module(&file, c"", 0)?;
+        finit_module(&file, sup_test_key::PARAMETER, 0)?;
         Session::open_in(Kind::Kernel)?
     };
     thread::scope(|scope| {

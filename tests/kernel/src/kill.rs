@@ -17,6 +17,7 @@ use rustix::process::{Signal, WaitOptions, wait};
 use sup::backend::Kind;
 use sup::{RingZeroView, Session, Status, Timeout};
 use sup_modules::{HELLO, hello};
+use sup_test_key::signed;
 
 use crate::check::{Outcome, Report, Stop, Verdict, check, same};
 use crate::observer::Observer;
@@ -59,8 +60,11 @@ fn live(mut note: impl FnMut(usize) -> ControlFlow<()>) -> Verdict {
     loop {
         let session = Session::open_in(Kind::Kernel)?;
         let _ = done(0);
-        let service =
-            session.load_service_image(HELLO.image, HELLO.name, hello::SERVICE_HANDLER)?;
+        let service = session.load_service_image(
+            &signed(HELLO.image, HELLO.name),
+            HELLO.name,
+            hello::SERVICE_HANDLER,
+        )?;
         let _ = done(1);
         same!(service.call(hello::OP_ECHO_ARG, 7)?.raw(), 7);
         for operation in [hello::OP_OBJECT, hello::OP_SEMAPHORE] {
@@ -94,8 +98,11 @@ fn live(mut note: impl FnMut(usize) -> ControlFlow<()>) -> Verdict {
             let second = Session::open_in(Kind::Kernel)?;
             let other = second.event()?;
             let _memory = second.low_memory(2)?;
-            let again =
-                second.load_service_image(HELLO.image, HELLO.name, hello::SERVICE_HANDLER)?;
+            let again = second.load_service_image(
+                &signed(HELLO.image, HELLO.name),
+                HELLO.name,
+                hello::SERVICE_HANDLER,
+            )?;
             same!(again.call(hello::OP_NOP, 0)?, Status::VINF_SUCCESS);
             let _ = done(6);
             other.signal()?;

@@ -11,6 +11,7 @@ use rustix::mount::{MountFlags, mount};
 use sup::backend::Kind;
 use sup::{Session, Status};
 use sup_modules::{HELLO, hello};
+use sup_test_key::signed;
 
 use crate::check::{Report, Stop, Verdict, check, same};
 
@@ -27,7 +28,7 @@ pub(crate) fn run() -> io::Result<ExitCode> {
 }
 
 fn load(session: &Session) -> sup::Result<sup::ServiceModule> {
-    session.load_service_image(HELLO.image, HELLO.name, hello::SERVICE_HANDLER)
+    session.load_service_image(&signed(HELLO.image, HELLO.name), HELLO.name, hello::SERVICE_HANDLER)
 }
 
 fn modules_load() -> Verdict {

@@ -30,6 +30,7 @@ impl Archive {
     pub(super) fn file(&mut self, name: &str, mode: Mode, data: &[u8]) -> Result<()> {
         let permissions = match mode {
             Mode::Data => 0o644,
+            Mode::Secret => 0o600,
             Mode::Program => 0o755,
         };
         self.entry(name, REGULAR | permissions, 1, data)
@@ -69,6 +70,8 @@ impl Archive {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
     Data,
+    /// Data that only its owner may read.
+    Secret,
     Program,
 }
 

@@ -16,6 +16,24 @@ const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\n\
     nobody:x:65534:65534:nobody:/:/bin/false\n";
 const GROUP: &[u8] = b"root:x:0:\ntty:x:5:\nuser:x:1000:\nother:x:1001:\nnogroup:x:65534:\n";
 
+/// Where a file goes, with the folders on the way.
+const FOLDERS: [&str; 8] = [
+    "bin",
+    "etc",
+    "etc/supdrv",
+    "etc/supdrv/trusted",
+    "lib",
+    "root",
+    "root/.config",
+    "root/.config/supdrv",
+];
+/// What `insmod` gets: whom the driver trusts.
+const INSMOD: &str = "etc/supdrv/insmod";
+/// The key that the driver in a process trusts.
+const TRUSTED: &str = "etc/supdrv/trusted/tests.pub";
+/// The development key of root, which `supctl` signs with.
+const SIGNING: &str = "root/.config/supdrv/signing.key";
+
 /// Puts it together: init, the programs, the driver, and what to do.
 pub(super) fn build(
     project: &Project,
@@ -24,7 +42,7 @@ pub(super) fn build(
     job: &Job,
 ) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
-    for folder in ["bin", "etc", "lib", "root"] {
+    for folder in FOLDERS {
         archive.directory(folder)?;
     }
     let init = read(&project.root.join("tests/guest/init"))?;
@@ -32,6 +50,10 @@ pub(super) fn build(
     archive.file("etc/passwd", Mode::Data, PASSWD)?;
     archive.file("etc/group", Mode::Data, GROUP)?;
     archive.file(job::PATH, Mode::Data, job.script())?;
+    let trusted = format!("{}\n", sup_test_key::key().public().in_full());
+    archive.file(INSMOD, Mode::Data, sup_test_key::PARAMETER.to_bytes())?;
+    archive.file(TRUSTED, Mode::Data, trusted.as_bytes())?;
+    archive.file(SIGNING, Mode::Secret, sup_test_key::SECRET_HEX.as_bytes())?;
     for Program { name, path } in programs {
         archive.file(&format!("bin/{name}"), Mode::Program, &programs::read_static(path)?)?;
     }

@@ -19,7 +19,9 @@ use core::fmt;
 
 use arrayvec::ArrayVec;
 use sup_abi::request::{ModuleDemand, ModulePolicyOut, TRUSTED_KEYS_MAX, Trust};
-use sup_signature::{ContentHash, DriverVersion, KERNEL_GRADE, PublicKey, Refusal, Statement, split};
+use sup_signature::{
+    ContentHash, DriverVersion, KERNEL_GRADE, PublicKey, Refusal, Statement, split,
+};
 
 use super::{LoadError, ModuleName};
 
@@ -147,8 +149,8 @@ impl ModulePolicy {
         statement: &Statement,
     ) -> Result<Signer, LoadError> {
         let driver = DriverVersion::CURRENT;
-        statement.check_match(content.len(), hash, name, driver).map_err(|refusal| {
-            match refusal {
+        statement.check_match(content.len(), hash, name, driver).map_err(
+            |refusal| match refusal {
                 Refusal::OtherContent => {
                     refused(refusal, format_args!(" ({hash}, not {})", statement.content_hash))
                 }
@@ -159,8 +161,8 @@ impl ModulePolicy {
                     let wanted = statement.minimum_driver();
                     refused(refusal, format_args!(" ({wanted}, and this is {driver})"))
                 }
-            }
-        })?;
+            },
+        )?;
         let is_trusted = self.keys.contains(&statement.signer);
         match self.demand {
             ModuleDemand::Nothing if !is_trusted => Ok(Signer::Unknown(statement.signer)),

@@ -9,7 +9,8 @@ const ORDER: [u8; 32] = [
 ];
 
 /// The same in words.
-const ORDER_WORDS: [u64; 4] = [0x5812_631a_5cf5_d3ed, 0x14de_f9de_a2f7_9cd6, 0, 0x1000_0000_0000_0000];
+const ORDER_WORDS: [u64; 4] =
+    [0x5812_631a_5cf5_d3ed, 0x14de_f9de_a2f7_9cd6, 0, 0x1000_0000_0000_0000];
 
 /// A number below the order of the group, little-endian words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -47,8 +47,7 @@ fn the_vectors_of_the_standard_hold() {
 #[test]
 fn cannot_pass_with_any_bit_changed() {
     let (key, message, signature) = RFC_8032[2];
-    let (key, message, signature) =
-        (bytes::<32>(key), vec(message), bytes::<64>(signature));
+    let (key, message, signature) = (bytes::<32>(key), vec(message), bytes::<64>(signature));
     for bit in 0..512 {
         let mut changed = signature;
         changed[bit / 8] ^= 1 << (bit % 8);

@@ -14,6 +14,7 @@ mod platform;
 mod semaphores;
 mod services;
 mod session;
+mod signatures;
 mod waits;
 mod words;
 
@@ -27,6 +28,7 @@ static GROUPS: &[&[Case]] = &[
     modules::CASES,
     lifetimes::CASES,
     images::CASES,
+    signatures::CASES,
     services::CASES,
     panics::CASES,
     objects::CASES,

@@ -4,6 +4,7 @@ use rustix::thread::CapabilitySet;
 use sup::{R0Ptr, Status};
 use sup_abi::request::{Function, LoadModuleIn};
 use sup_modules::{HELLO, hello};
+use sup_test_key::signed;
 
 use crate::backend::{Backend, Feature};
 use crate::case::{Stop, Verdict, cases, check, same};
@@ -229,19 +230,21 @@ fn names_have_up_to_31_characters(backend: &dyn Backend) -> Verdict {
 fn library_refuses_long_names(backend: &dyn Backend) -> Verdict {
     let session = backend.open()?;
     let status = |result: sup::Result<_>| result.map(|_: sup::Module| ()).map_err(|e| e.status());
-    let load = |name: &str, handler: &str| status(session.load_image(HELLO.image, name, handler));
+    let load = |name: &str, handler: &str| {
+        status(session.load_image(&signed(HELLO.image, name), name, handler))
+    };
     same!(load(&"n".repeat(31), ""), Ok(()));
     same!(load(&"n".repeat(32), ""), Err(Status::VERR_FILENAME_TOO_LONG));
     same!(load("n", &"h".repeat(64)), Err(Status::VERR_SYMBOL_NOT_FOUND));
     let service = |name: &str, handler: &str| {
-        let result = session.load_service_image(HELLO.image, name, handler);
+        let result = session.load_service_image(&signed(HELLO.image, name), name, handler);
         result.map(|_| ()).map_err(|error| error.status())
     };
     same!(service(&"n".repeat(27), hello::SERVICE_HANDLER), Ok(()));
     let too_long = service(&"n".repeat(28), hello::SERVICE_HANDLER);
     same!(too_long, Err(Status::VERR_FILENAME_TOO_LONG));
     same!(service("n", ""), Err(Status::VERR_INVALID_PARAMETER));
-    let module = session.load_image(HELLO.image, "n", "")?;
+    let module = session.load_image(&signed(HELLO.image, "n"), "n", "")?;
     let symbol = module.symbol(&"s".repeat(64)).map_err(|error| error.status());
     same!(symbol, Err(Status::VERR_SYMBOL_NOT_FOUND));
     Ok(())
@@ -276,7 +279,7 @@ fn library_reads_files(backend: &dyn Backend) -> Verdict {
         };
         same!(load(&file).map(|_| ()), Err(Status::VERR_FILE_NOT_FOUND));
         same!(load(&folder).map(|_| ()), Err(Status::VERR_IS_A_DIRECTORY));
-        std::fs::write(&file, HELLO.image)?;
+        std::fs::write(&file, signed(HELLO.image, HELLO.name))?;
         let module = load(&file)?;
         same!(module.call(hello::OP_NOP, 0)?, OK);
         module.module().symbol(hello::VERSION_SYMBOL)?;

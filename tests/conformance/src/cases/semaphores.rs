@@ -402,7 +402,11 @@ fn fast_path_and_requests_see_one_state(backend: &dyn Backend) -> Verdict {
 fn library_and_ring_zero_see_one_state(backend: &dyn Backend) -> Verdict {
     let session = backend.open()?;
     // The service must act in the library's session, so it is loaded there.
-    let probe = session.load_service_image(PROBE, "probe", PROBE_HANDLER)?;
+    let probe = session.load_service_image(
+        &sup_test_key::signed(PROBE, "probe"),
+        "probe",
+        PROBE_HANDLER,
+    )?;
     let ask = |function: u64, handle: u32| -> Verdict<Status> {
         let mut request = probe_request([OWN, function, handle.into()]);
         let result = probe.call_with(op::SEMAPHORE, 0, &mut request[..]);

@@ -5,6 +5,7 @@ use std::thread::scope;
 use sup::Status;
 use sup_abi::request::SemaphoreKind;
 use sup_modules::{HELLO, hello};
+use sup_test_key::signed;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::backend::Backend;
@@ -52,7 +53,11 @@ const NO_SERVICE: Status = Status::VERR_SUPDRV_SERVICE_NOT_FOUND;
 
 fn hello_does_what_it_says(backend: &dyn Backend) -> Verdict {
     let session = backend.open()?;
-    let service = session.load_service_image(HELLO.image, HELLO.name, hello::SERVICE_HANDLER)?;
+    let service = session.load_service_image(
+        &signed(HELLO.image, HELLO.name),
+        HELLO.name,
+        hello::SERVICE_HANDLER,
+    )?;
     for operation in [hello::OP_NOP, hello::OP_OBJECT, hello::OP_SEMAPHORE] {
         same!(service.call(operation, 0)?, OK, "operation {operation}");
     }
@@ -110,8 +115,11 @@ fn packets_have_up_to_4031_bytes(backend: &dyn Backend) -> Verdict {
     client.refused(&too_large, Status::VERR_INVALID_PARAMETER, "with a packet of 4032 bytes")?;
 
     let session = backend.open()?;
-    let service =
-        session.load_service_image(crate::probe::PROBE, PROBE_NAME, crate::probe::PROBE_HANDLER)?;
+    let service = session.load_service_image(
+        &signed(crate::probe::PROBE, PROBE_NAME),
+        PROBE_NAME,
+        crate::probe::PROBE_HANDLER,
+    )?;
     let status = |size: usize| {
         let result = service.call_with(op::INVERT, 0, &mut service_request(size)[..]);
         result.map_err(|error| error.status())
@@ -148,7 +156,11 @@ fn cannot_send_packet_with_wrong_magic(backend: &dyn Backend) -> Verdict {
         cannot_send(&client, &request, "with a wrong magic")?;
     }
     let session = backend.open()?;
-    let service = session.load_service_image(HELLO.image, HELLO.name, hello::SERVICE_HANDLER)?;
+    let service = session.load_service_image(
+        &signed(HELLO.image, HELLO.name),
+        HELLO.name,
+        hello::SERVICE_HANDLER,
+    )?;
     let mut request = service_request(16);
     request[0] ^= 1;
     let result = service.call_with(hello::OP_NOP, 0, &mut request[..]);

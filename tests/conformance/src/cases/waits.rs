@@ -299,7 +299,11 @@ fn close_ends_waits(backend: &dyn Backend) -> Verdict {
 
 fn library_wait_ends_when_ring_zero_closes(backend: &dyn Backend) -> Verdict {
     let session = backend.open()?;
-    let probe = session.load_service_image(PROBE, "probe", PROBE_HANDLER)?;
+    let probe = session.load_service_image(
+        &sup_test_key::signed(PROBE, "probe"),
+        "probe",
+        PROBE_HANDLER,
+    )?;
     let event = session.event()?;
     let request = probe_request([OWN, 1, event.handle().into()]);
     scope(|scope| {

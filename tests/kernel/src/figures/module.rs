@@ -50,7 +50,7 @@ fn insert_anew(module: &Path) -> Verdict<u64> {
     delete_module(c"supdrv", libc::O_NONBLOCK)
         .map_err(|errno| Stop::failed(format_args!("cannot remove supdrv: {errno}")))?;
     let begin = now_ns();
-    finit_module(file.as_fd(), c"", 0).map_err(|errno| {
+    finit_module(file.as_fd(), sup_test_key::PARAMETER, 0).map_err(|errno| {
         Stop::failed(format_args!("cannot insert {}: {errno}", module.display()))
     })?;
     let elapsed = now_ns() - begin;

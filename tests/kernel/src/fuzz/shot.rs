@@ -77,7 +77,8 @@ fn pages(random: &mut Random) -> u32 {
     }
 }
 
-/// The tutorial module, perhaps with one byte changed that its loading can notice but not run into.
+/// The tutorial module, perhaps with one byte changed that its loading can notice but not run into, or
+/// with one of its signature.
 fn load_module(random: &mut Random) -> Vec<u8> {
     let mut image = HELLO.image.to_vec();
     let mut handler = hello::SERVICE_HANDLER;
@@ -89,6 +90,12 @@ fn load_module(random: &mut Random) -> Vec<u8> {
         handler = "nobody";
     }
     let name = random.choose(&[HELLO.name, HELLO.name, "h", ""]);
+    let content_bytes = image.len();
+    let mut image = sup_test_key::signed(&image, name);
+    if random.is_one_in(8) && image.len() > content_bytes {
+        let position = content_bytes + random.below(image.len() - content_bytes);
+        image[position] ^= 1 + random.below(255) as u8;
+    }
     let input = LoadModuleIn {
         name: padded(name).unwrap_or_default(),
         handler: padded(handler).unwrap_or([0; 64]),
@@ -181,6 +188,7 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         | Function::GipMap
         | Function::GipUnmap
         | Function::VtCaps
+        | Function::ModulePolicy
         | Function::Statistics => Vec::new(),
     }
 }

@@ -10,6 +10,7 @@ use rustix::thread::{set_thread_res_gid, set_thread_res_uid};
 use sup::backend::{DEVICE, Kind};
 use sup::{Session, Status};
 use sup_modules::{HELLO, hello};
+use sup_test_key::signed;
 
 use crate::check::{Stop, Verdict, check, same, tests};
 use crate::device::{Device, Service};
@@ -77,7 +78,13 @@ fn a_session_survives_a_change_of_user(_observer: &Observer) -> Verdict {
 
 fn cannot_load_a_module_without_the_capability(_observer: &Observer) -> Verdict {
     let session = Session::open_in(Kind::Kernel)?;
-    let load = || session.load_service_image(HELLO.image, HELLO.name, hello::SERVICE_HANDLER);
+    let load = || {
+        session.load_service_image(
+            &signed(HELLO.image, HELLO.name),
+            HELLO.name,
+            hello::SERVICE_HANDLER,
+        )
+    };
     // It is the missing right that the refusal below is about.
     let module = load()?;
     same!(module.call(hello::OP_NOP, 0)?, Status::VINF_SUCCESS);

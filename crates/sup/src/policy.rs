@@ -1,0 +1,96 @@
+//! [`ModulePolicy`]: what a driver demands of modules; and the signature that stands beside a file.
+//!
+//! Neighbours: `module.rs` loads, `sup-core/src/image/policy.rs` decides. Invariant: nothing is decided
+//! here: what is sent is what the files hold.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sup_abi::request::{Empty, LoadModuleOut, ModuleDemand, ModulePolicyOut, Trust};
+use sup_core::Signer;
+use sup_signature::{DETACHED_SUFFIX, PublicKey, split};
+
+use crate::Session;
+use crate::error::Result;
+
+/// What a driver demands of modules, and whom it trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModulePolicy {
+    /// What is demanded. A driver that demands something new is taken to demand the most.
+    pub demand: ModuleDemand,
+    /// The keys that are trusted.
+    pub keys: Vec<PublicKey>,
+}
+
+impl From<ModulePolicyOut> for ModulePolicy {
+    fn from(output: ModulePolicyOut) -> Self {
+        let demand = ModuleDemand::try_from(output.demand).unwrap_or(ModuleDemand::KernelGrade);
+        let keys = output.keys.into_iter().take(output.key_count as usize);
+        Self { demand, keys: keys.map(PublicKey).collect() }
+    }
+}
+
+impl Session {
+    /// What the driver demands of modules.
+    ///
+    /// # Errors
+    /// Only those of the transport.
+    pub fn module_policy(&self) -> Result<ModulePolicy> {
+        use sup_abi::request::ModulePolicy as Request;
+        self.connection().call::<Request>(&Empty {}).map(ModulePolicy::from)
+    }
+}
+
+/// By whom a loaded file is signed, as the driver says.
+pub(crate) fn signer(output: &LoadModuleOut) -> Signer {
+    let key = PublicKey(output.signer);
+    match Trust::try_from(output.trust) {
+        Ok(Trust::Trusted) => Signer::Trusted(key),
+        Ok(Trust::Unknown) => Signer::Unknown(key),
+        Ok(Trust::Unsigned) | Err(_) => Signer::Nobody,
+    }
+}
+
+/// Reads a module's file, and puts the signature behind it that stands beside it in `FILE.sig`, if the
+/// file has none of its own.
+///
+/// # Errors
+/// One of the files cannot be read.
+pub(crate) fn read_signed(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = std::fs::read(file)?;
+    // A block that is not right is for the driver to refuse.
+    let is_unsigned = split(&bytes).is_ok_and(|signed| signed.block.is_none());
+    if is_unsigned {
+        match std::fs::read(detached(file)) {
+            Ok(block) => bytes.extend_from_slice(&block),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Where the signature of a file stands that has none of its own.
+fn detached(file: &Path) -> PathBuf {
+    let mut path = file.as_os_str().to_owned();
+    path.push(DETACHED_SUFFIX);
+    path.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_beside_the_file_goes_behind_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("m.r0");
+        std::fs::write(&file, b"content").unwrap();
+        assert_eq!(read_signed(&file).unwrap(), b"content");
+        std::fs::write(folder.path().join("m.r0.sig"), b"supdrv signature, cut").unwrap();
+        assert_eq!(read_signed(&file).unwrap(), b"contentsupdrv signature, cut");
+        // A file with a block, be it a damaged one, is whole.
+        std::fs::write(&file, b"content supdrv signature").unwrap();
+        assert_eq!(read_signed(&file).unwrap(), b"content supdrv signature");
+    }
+}
