@@ -22,8 +22,8 @@ use anyhow::{Context, Result};
 use self::source::Source;
 
 /// The crates that are linked into the kernel.
-pub(crate) const RING0_CRATES: [&str; 5] =
-    ["sup-abi", "sup-alloc", "sup-core", "sup-kmod", "sup-ring0"];
+pub(crate) const RING0_CRATES: [&str; 6] =
+    ["sup-abi", "sup-alloc", "sup-core", "sup-kmod", "sup-ring0", "sup-signature"];
 
 /// What a rule objects to.
 #[derive(Debug, PartialEq, Eq)]

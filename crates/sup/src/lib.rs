@@ -51,7 +51,7 @@ pub use memory::{
     ContiguousMemory, LowMemory, Memory, PageMemory, RingZeroView, SharedPages, SharedView,
 };
 pub use module::{Module, ServiceModule};
-pub use policy::ModulePolicy;
+pub use policy::{ModulePolicy, read_signed};
 pub use semaphore::{EventSemaphore, ManualResetEvent, Timeout, WaitError};
 pub use session::Session;
 

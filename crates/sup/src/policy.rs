@@ -56,7 +56,7 @@ pub(crate) fn signer(output: &LoadModuleOut) -> Signer {
 ///
 /// # Errors
 /// One of the files cannot be read.
-pub(crate) fn read_signed(file: &Path) -> io::Result<Vec<u8>> {
+pub fn read_signed(file: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = std::fs::read(file)?;
     // A block that is not right is for the driver to refuse.
     let is_unsigned = split(&bytes).is_ok_and(|signed| signed.block.is_none());

@@ -8,7 +8,10 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use sup::Status;
 
-pub(crate) use self::module::{BuildArgs, CallArgs, CheckArgs, LoadArgs, ModuleCommand, NewArgs};
+pub(crate) use self::module::{
+    BuildArgs, CallArgs, CheckArgs, KeygenArgs, LoadArgs, ModuleCommand, NewArgs, SignArgs,
+    VerifyArgs,
+};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use sup::Status;
+use sup_signature::Refusal;
 
 /// Why a command ended early. Its `Display` is the sentence for the user.
 #[derive(Debug)]
@@ -15,6 +16,12 @@ pub(crate) enum Failure {
     File { path: PathBuf, error: io::Error },
     /// A path that stands in the way.
     Refused { path: PathBuf, status: Status },
+    /// A key cannot be had, or is not to be used.
+    Key(String),
+    /// A signature does not do.
+    Signature { path: PathBuf, refusal: Refusal },
+    /// A module is not what its signer wants to declare.
+    Unfit { path: PathBuf, reasons: Vec<String> },
     /// A file breaks rules, which were printed.
     Broken { path: PathBuf, rules: usize },
     /// Something that is not installed, and what to do about it.
@@ -51,6 +58,13 @@ impl fmt::Display for Failure {
             Self::Broken { path, rules } => {
                 let of = if *rules == 1 { "rule is" } else { "rules are" };
                 write!(f, "{}: would not load: {rules} {of} broken", path.display())
+            }
+            Self::Key(sentence) => f.write_str(sentence),
+            Self::Signature { path, refusal } => {
+                write!(f, "{}: {}: {refusal}", path.display(), refusal.status())
+            }
+            Self::Unfit { path, reasons } => {
+                write!(f, "{}: not signed: {}", path.display(), reasons.join("; "))
             }
             Self::Missing { what, how } => write!(f, "{what} is missing: {how}"),
             Self::Build { tool, text } => write!(f, "{tool} failed:\n{text}"),

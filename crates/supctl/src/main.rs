@@ -11,6 +11,7 @@ mod cli;
 mod doctor;
 mod failure;
 mod gip;
+mod keys;
 mod log;
 mod module;
 mod output;

@@ -6,8 +6,14 @@
 mod build;
 mod call;
 mod check;
+mod code;
+mod keygen;
 mod load;
 mod new;
+mod sign;
+mod verify;
+
+use std::path::Path;
 
 use crate::cli::ModuleCommand;
 use crate::failure::Failure;
@@ -17,7 +23,26 @@ pub(crate) fn run(command: &ModuleCommand) -> Result<(), Failure> {
         ModuleCommand::New(args) => new::new(args),
         ModuleCommand::Build(args) => build::build(args),
         ModuleCommand::Check(args) => check::check(args),
+        ModuleCommand::Keygen(args) => keygen::keygen(args),
+        ModuleCommand::Sign(args) => sign::sign(args),
+        ModuleCommand::Verify(args) => verify::verify(args),
         ModuleCommand::Load(args) => load::load(args),
         ModuleCommand::Call(args) => call::call(args),
+    }
+}
+
+/// The file's name without its ending.
+fn module_name(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_named_after_their_file() {
+        assert_eq!(module_name(Path::new("/tmp/hello.r0")), "hello");
+        assert_eq!(module_name(Path::new("/")), "");
     }
 }

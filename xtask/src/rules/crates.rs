@@ -11,8 +11,8 @@ const UNSAFE_CRATES: [&str; 6] =
 const LIST_OPENS: &str = "<!-- unsafe-crates -->";
 const LIST_CLOSES: &str = "<!-- /unsafe-crates -->";
 
-/// What keeps a panic out of ring 0. sup-abi is data only, so these four have the code.
-const RING0_CODE: [&str; 4] = ["sup-alloc", "sup-core", "sup-kmod", "sup-ring0"];
+/// What keeps a panic out of ring 0. sup-abi is data only, so these five have the code.
+const RING0_CODE: [&str; 5] = ["sup-alloc", "sup-core", "sup-kmod", "sup-ring0", "sup-signature"];
 const RING0_LINTS: [&str; 5] =
     ["unwrap_used", "expect_used", "panic", "indexing_slicing", "arithmetic_side_effects"];
 

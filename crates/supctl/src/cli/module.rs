@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use sup_signature::DriverVersion;
 
 use super::{number, operation};
 
@@ -13,6 +14,9 @@ pub(crate) enum ModuleCommand {
     New(NewArgs),
     Build(BuildArgs),
     Check(CheckArgs),
+    Keygen(KeygenArgs),
+    Sign(SignArgs),
+    Verify(VerifyArgs),
     Load(LoadArgs),
     Call(CallArgs),
 }
@@ -44,6 +48,55 @@ pub(crate) struct BuildArgs {
 pub(crate) struct CheckArgs {
     /// The module's file
     pub(crate) file: PathBuf,
+}
+
+/// Make a key to sign modules with, and print its public half
+///
+/// Without a file it is this user's key, which this user's own drivers trust.
+#[derive(Debug, Args)]
+pub(crate) struct KeygenArgs {
+    /// Where to keep the secret [default: supdrv/signing.key in the configuration folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Sign a module; a signature that it has is replaced
+#[derive(Debug, Args)]
+pub(crate) struct SignArgs {
+    /// The module's file
+    pub(crate) file: PathBuf,
+    /// The name that it loads under [default: the file's name without its ending]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// The secret key [default: this user's, which is made if there is none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+    /// Declare that the code leaves vector registers and the red zone alone, as the kernel demands;
+    /// refused if the code shows otherwise
+    #[arg(long)]
+    pub(crate) kernel_grade: bool,
+    /// Declare that every exported function begins with a landing pad; refused if one does not
+    #[arg(long)]
+    pub(crate) landing_pads: bool,
+    /// The oldest driver that it works with [default: this version]
+    #[arg(long, value_name = "VERSION", value_parser = driver_version)]
+    pub(crate) minimum_driver: Option<DriverVersion>,
+    /// Write the signature to FILE.sig, and leave the file as it is
+    #[arg(long)]
+    pub(crate) detached: bool,
+}
+
+/// Say whether a module's signature holds, by whom it is and what it declares
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The module's file
+    pub(crate) file: PathBuf,
+    /// The name that it is to load under [default: the file's name without its ending]
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// A file with the public keys to trust [default: those that this user's own drivers trust]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 /// Load a ring-0 module, say where it went, and free it
@@ -84,6 +137,10 @@ pub(crate) struct CallArgs {
     /// ServiceReqHandler behind it, as in helloServiceReqHandler]
     #[arg(long, value_name = "SYMBOL")]
     pub(crate) handler: Option<String>,
+}
+
+fn driver_version(text: &str) -> Result<DriverVersion, String> {
+    DriverVersion::parse(text).ok_or_else(|| "a version is three numbers, as in 0.1.0".to_owned())
 }
 
 /// A name that is one of a crate, of a file and of a module at the same time.

@@ -109,6 +109,9 @@ fn remedy(status: Status) -> &'static str {
         Status::VERR_INVALID_PARAMETER | Status::VERR_NOT_SUPPORTED => {
             "if SUP_BACKEND is set, unset it; else report the output of `supctl doctor -v`"
         }
+        Status::VERR_ACCESS_DENIED => {
+            "have the driver trust your key: `keys=` of supdrv, or a `.pub` file; see docs/signing.md"
+        }
         Status::VERR_NO_EXEC_MEMORY => {
             "allow the process executable memory: a security policy (SELinux, seccomp) forbids it"
         }

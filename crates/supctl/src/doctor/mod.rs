@@ -39,7 +39,7 @@ enum Work {
     With(fn(&Session) -> Outcome),
 }
 
-const CHECKS: [Service; 17] = [
+const CHECKS: [Service; 18] = [
     ("paging mode", "ns/request", With(platform::paging_mode)),
     ("VT capabilities", "caps", With(platform::vt_caps)),
     ("GIP", "updates/s", With(clock::page)),
@@ -52,6 +52,7 @@ const CHECKS: [Service; 17] = [
     ("event ping-pong", "ns/round trip", With(semaphores::ping_pong)),
     ("event alone", "ns/signal+wait", With(semaphores::uncontended)),
     ("manual-reset event", "µs/release", With(semaphores::manual_reset)),
+    ("module policy", "keys", With(module::policy)),
     ("module loaded", "µs/load", With(module::load)),
     ("service requests", "ns/greeting", With(module::requests)),
     ("service call", "ns/call", With(module::call)),

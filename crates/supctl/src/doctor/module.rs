@@ -3,13 +3,16 @@
 use std::io::Write;
 use std::time::Instant;
 
-use sup::{R0Ptr, ServiceModule, Session, Status};
+use sup::{ModuleDemand, R0Ptr, ServiceModule, Session, Status};
 use sup_modules::{HELLO, hello};
+use sup_signature::sign::SigningKey;
+use sup_signature::{DriverVersion, KERNEL_GRADE, LANDING_PADS};
 use tempfile::NamedTempFile;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::check::{Finding, Outcome, Trouble, median, ns_per_round, require, us_since};
 use super::peek;
+use crate::keys;
 
 /// How often loading and freeing are measured.
 const LOADS: usize = 25;
@@ -21,11 +24,18 @@ struct HelloFile {
 }
 
 impl HelloFile {
-    fn write() -> Result<Self, Trouble> {
+    fn write(session: &Session) -> Result<Self, Trouble> {
+        // Names are one for all sessions: another doctor may be at work.
+        let name = format!("doctor-{}", std::process::id());
         let mut file = NamedTempFile::with_suffix(".r0")?;
         file.write_all(HELLO.image)?;
-        // Names are one for all sessions: another doctor may be at work.
-        Ok(Self { file, name: format!("doctor-{}", std::process::id()) })
+        if session.module_policy()?.demand != ModuleDemand::Nothing {
+            let flags = KERNEL_GRADE | LANDING_PADS;
+            let block = user_key()?.sign(HELLO.image, &name, flags, DriverVersion::CURRENT);
+            let block = block.ok_or_else(|| Trouble::defect("a name that cannot be signed"))?;
+            file.write_all(block.as_bytes())?;
+        }
+        Ok(Self { file, name })
     }
 
     fn load(&self, session: &Session) -> sup::Result<ServiceModule> {
@@ -33,9 +43,35 @@ impl HelloFile {
     }
 }
 
+/// The user's signing key, if there is one: the doctor makes none.
+fn user_key() -> Result<SigningKey, Trouble> {
+    let trouble = |detail| Trouble {
+        detail,
+        remedy: "`supctl module keygen` makes a key; then load the driver with `keys=` and its public half",
+    };
+    let path = keys::user_key_path().map_err(|failure| trouble(failure.to_string()))?;
+    keys::load(&path).map_err(|failure| {
+        trouble(format!("this driver demands signed modules, and there is no key: {failure}"))
+    })
+}
+
+/// What the driver demands of modules, and which keys it trusts.
+pub(super) fn policy(session: &Session) -> Outcome {
+    let policy = session.module_policy()?;
+    let demand = match policy.demand {
+        ModuleDemand::Nothing => "modules may be unsigned",
+        ModuleDemand::Signature => "modules have to be signed",
+        ModuleDemand::KernelGrade => "modules have to be signed and kernel-grade",
+    };
+    let keys: Vec<_> = policy.keys.iter().map(ToString::to_string).collect();
+    let keys = if keys.is_empty() { "no key".to_owned() } else { keys.join(", ") };
+    let figure = policy.keys.len() as f64;
+    Ok(Finding { figure, detail: format!("{demand}; trusted: {keys}") })
+}
+
 /// The module loads from its file, and once only.
 pub(super) fn load(session: &Session) -> Outcome {
-    let hello = HelloFile::write()?;
+    let hello = HelloFile::write(session)?;
     let mut times = Vec::new();
     for _ in 0..LOADS {
         let start = Instant::now();
@@ -64,7 +100,7 @@ struct SumOfFour {
 
 /// The service does what it is asked to, and its statuses arrive unchanged.
 pub(super) fn requests(session: &Session) -> Outcome {
-    let hello = HelloFile::write()?;
+    let hello = HelloFile::write(session)?;
     let service = hello.load(session)?;
     let greeting = greet(&service)?;
     add_up(&service)?;
@@ -112,7 +148,7 @@ fn echo(service: &ServiceModule, number: i32) -> Status {
 
 /// A call goes to ring 0 and back.
 pub(super) fn call(session: &Session) -> Outcome {
-    let hello = HelloFile::write()?;
+    let hello = HelloFile::write(session)?;
     let service = hello.load(session)?;
     let figure = ns_per_round(500_000, || Ok(service.call(hello::OP_NOP, 0).map(drop)?))?;
     let detail = "an operation that does nothing, there and back";
@@ -122,7 +158,7 @@ pub(super) fn call(session: &Session) -> Outcome {
 /// A symbol is where the image has it, and one that is not there is not found.
 pub(super) fn symbol(session: &Session) -> Outcome {
     const UNKNOWN: &str = "g_szGoodbyeVersion";
-    let hello = HelloFile::write()?;
+    let hello = HelloFile::write(session)?;
     let service = hello.load(session)?;
     let module = service.module();
     let address = module.symbol(hello::VERSION_SYMBOL)?;
@@ -149,7 +185,7 @@ fn version_text(session: &Session, address: R0Ptr) -> Option<String> {
 
 /// A freed module is gone, reference and all.
 pub(super) fn free(session: &Session) -> Outcome {
-    let hello = HelloFile::write()?;
+    let hello = HelloFile::write(session)?;
     let mut times = Vec::new();
     for _ in 0..LOADS {
         let module = session.load_module(hello.file.path(), &hello.name)?;

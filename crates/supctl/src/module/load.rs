@@ -2,18 +2,16 @@
 //!
 //! Neighbours: `call` calls one. Invariant: the module is freed when the command ends.
 
-use std::fs;
-use std::path::Path;
-
-use sup::Session;
 use sup::backend::Kind;
+use sup::{Session, Signer};
 
+use super::module_name;
 use crate::cli::LoadArgs;
 use crate::failure::Failure;
 use crate::output;
 
 pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
-    let image = fs::read(&args.file).map_err(Failure::of_file(&args.file))?;
+    let image = sup::read_signed(&args.file).map_err(Failure::of_file(&args.file))?;
     let name = args.name.clone().unwrap_or_else(|| module_name(&args.file));
     let session = Session::open()?;
     let module = session.load_image(&image, &name, args.handler.as_deref().unwrap_or_default())?;
@@ -22,6 +20,7 @@ pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
         ("file", args.file.display().to_string()),
         ("backend", session.backend().to_string()),
         ("base", module.base().to_string()),
+        ("signer", signer(module.signer())),
         ("size", format!("{} bytes", module.image_bytes())),
         ("loaded", if module.was_loaded() { "already, once more now" } else { "just now" }.into()),
     ])?;
@@ -34,18 +33,11 @@ pub(crate) fn load(args: &LoadArgs) -> Result<(), Failure> {
     })
 }
 
-/// The file's name without its ending.
-fn module_name(file: &Path) -> String {
-    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn modules_are_named_after_their_file() {
-        assert_eq!(module_name(Path::new("/tmp/hello.r0")), "hello");
-        assert_eq!(module_name(Path::new("/")), "");
+/// By whom a module is signed, in words.
+fn signer(signer: Signer) -> String {
+    match signer {
+        Signer::Nobody => "none: the module is unsigned".to_owned(),
+        Signer::Unknown(key) => format!("{key}, which this driver does not trust"),
+        Signer::Trusted(key) => format!("{key}, which this driver trusts"),
     }
 }

@@ -16,7 +16,14 @@ pub(crate) struct Run {
 pub(crate) fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_supctl"));
     command.args(args);
-    for variable in ["SUP_BACKEND", "SUP_GIP_MODE", "RUST_LOG", "NO_COLOR", "CLICOLOR_FORCE"] {
+    for variable in [
+        "SUP_BACKEND",
+        "SUP_GIP_MODE",
+        "SUP_MODULE_POLICY",
+        "RUST_LOG",
+        "NO_COLOR",
+        "CLICOLOR_FORCE",
+    ] {
         command.env_remove(variable);
     }
     command

@@ -232,14 +232,15 @@ fn padded<const N: usize>(text: &str) -> [u8; N] {
 }
 
 fn load_packet(device: &Device) -> Verdict<Packet> {
+    let image = sup_test_key::signed(HELLO.image, HELLO.name);
     let input = LoadModuleIn {
         name: padded(HELLO.name),
         handler: padded(hello::SERVICE_HANDLER),
-        image_bytes: HELLO.image.len() as u32,
+        image_bytes: image.len() as u32,
         reserved: 0,
         reserved2: 0,
     };
-    Ok(with_tail::<LoadModule>(device, &input, HELLO.image, LoadModule::BYTES_OUT))
+    Ok(with_tail::<LoadModule>(device, &input, &image, LoadModule::BYTES_OUT))
 }
 
 /// Loads the hello module.
