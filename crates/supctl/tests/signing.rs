@@ -1,5 +1,6 @@
 //! `supctl module keygen | sign | verify`, and what loads afterwards under which policy.
 
+#[expect(dead_code, reason = "each suite of commands uses a part of it")]
 mod common;
 
 use std::path::Path;

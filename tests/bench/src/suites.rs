@@ -1,6 +1,7 @@
 //! [`SUITES`]: everything that can be measured, by suite.
 
 mod gip;
+mod loader;
 mod memory;
 mod raw;
 mod semaphores;
@@ -25,7 +26,7 @@ pub(crate) struct Suite {
 }
 
 /// All suites, in the order in which they run.
-pub(crate) const SUITES: [Suite; 4] = [
+pub(crate) const SUITES: [Suite; 5] = [
     Suite {
         name: "slice",
         about: "the main job: events, service calls, loading, closing a session",
@@ -48,6 +49,12 @@ pub(crate) const SUITES: [Suite; 4] = [
         name: "gip",
         about: "the page that tells the time: what a read costs, how true it is; takes over a minute",
         run: gip::run,
+        skips: Vec::new,
+    },
+    Suite {
+        name: "loader",
+        about: "modules: what lets them in",
+        run: loader::run,
         skips: Vec::new,
     },
 ];
