@@ -24,7 +24,7 @@ pub(super) fn figures() -> Result<Vec<Figure>> {
     let signed = split(&file).map_err(|refusal| anyhow!("{refusal}"))?;
     let block = signed.block.context("the file is not signed")?;
     let PublicKey(key) = block.statement.signer;
-    let key = VerifyingKey::from_bytes(&key)?;
+    let key = VerifyingKey::from_bytes(&key).map_err(|error| anyhow!("{error}"))?;
     let signature = Signature::from_bytes(&block.signature);
 
     let ours = || {
@@ -37,7 +37,10 @@ pub(super) fn figures() -> Result<Vec<Figure>> {
     ours().map_err(|refusal| anyhow!("{refusal}"))?;
     let check = compare(
         each(|| ours().map_err(|refusal| anyhow!("{refusal}"))),
-        each(|| Ok(key.verify_strict(black_box(block.statement.as_bytes()), &signature)?)),
+        each(|| {
+            key.verify_strict(black_box(block.statement.as_bytes()), &signature)
+                .map_err(|error| anyhow!("{error}"))
+        }),
     )?;
     let hashing = compare(
         each(|| ours().map_err(|refusal| anyhow!("{refusal}"))),
