@@ -82,6 +82,34 @@ void supdrv_pages_free(struct page **pages, u32 count)
 	}
 }
 
+int supdrv_pin(u64 address, struct page **pages, u32 count)
+{
+	u32 done = 0;
+
+	/* In pieces, so that a long one can be killed and nothing keeps others waiting. */
+	while (done < count) {
+		u32 piece = min_t(u32, count - done, 512);
+		int pinned = -EINTR;
+
+		if (!fatal_signal_pending(current))
+			pinned = pin_user_pages_fast(address + ((u64)done << PAGE_SHIFT), piece,
+						     FOLL_WRITE | FOLL_LONGTERM, pages + done);
+		if (pinned > 0)
+			done += pinned;
+		if (pinned != piece) {
+			supdrv_unpin(pages, done);
+			return pinned == -ENOMEM || pinned == -EINTR ? pinned : -EFAULT;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+void supdrv_unpin(struct page **pages, u32 count)
+{
+	unpin_user_pages_dirty_lock(pages, count, true);
+}
+
 u64 supdrv_page_phys(const struct page *page)
 {
 	return page_to_phys((struct page *)page);

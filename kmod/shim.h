@@ -74,6 +74,12 @@ enum supdrv_placement {
 int supdrv_pages_alloc(struct page **pages, u32 count, u32 placement);
 /* Drops one reference of each page. May sleep. */
 void supdrv_pages_free(struct page **pages, u32 count);
+/* Pins `count` writable pages of the current process from `address` on where they are, and names them
+ * in `pages`. Returns 0, -ENOMEM, -EINTR, or -EFAULT if not all are mapped and writable; then none stays
+ * pinned. May sleep. */
+int supdrv_pin(u64 address, struct page **pages, u32 count);
+/* Undoes supdrv_pin. The pages count as written to. May sleep. */
+void supdrv_unpin(struct page **pages, u32 count);
 u64 supdrv_page_phys(const struct page *page);
 /* The page in the kernel's linear mapping, readable and writable. */
 void *supdrv_page_address(const struct page *page);

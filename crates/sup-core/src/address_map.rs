@@ -1,5 +1,8 @@
 //! [`AddressMap`]: finds what starts at an address, in constant time.
 //!
+//! Several things may start at one address: pages can be locked twice, and a process that unmapped a
+//! block may get another one at the same place. Who looks says which of them it means.
+//!
 //! A session's memory blocks are named by their start addresses. The map is an open-addressing hash
 //! table with linear probing and backward-shift deletion (no tombstones, so a long-lived session
 //! stays as fast as a new one), at most three quarters full. The hash is seeded for each session, so
@@ -45,7 +48,7 @@ impl<V> AddressMap<V> {
         Ok(())
     }
 
-    /// Inserts; the address must not be in the map.
+    /// Inserts, beside what is at the address already.
     pub(crate) fn try_insert(&mut self, address: u64, value: V) -> Result<(), OutOfMemory> {
         self.reserve(1)?;
         self.place(address, value);
@@ -53,15 +56,15 @@ impl<V> AddressMap<V> {
         Ok(())
     }
 
-    pub(crate) fn get(&self, address: u64) -> Option<&V> {
-        match self.buckets.get(self.find(address)?)? {
+    pub(crate) fn get(&self, address: u64, is_meant: impl Fn(&V) -> bool) -> Option<&V> {
+        match self.buckets.get(self.find(address, is_meant)?)? {
             Some((_, value)) => Some(value),
             None => None,
         }
     }
 
-    pub(crate) fn remove(&mut self, address: u64) -> Option<V> {
-        let mut hole = self.find(address)?;
+    pub(crate) fn remove(&mut self, address: u64, is_meant: impl Fn(&V) -> bool) -> Option<V> {
+        let mut hole = self.find(address, is_meant)?;
         let (_, value) = self.buckets.get_mut(hole)?.take()?;
         self.count = self.count.saturating_sub(1);
         // Close the gap: move every later entry of the run back that may stand in the hole.
@@ -92,11 +95,11 @@ impl<V> AddressMap<V> {
         }
     }
 
-    fn find(&self, address: u64) -> Option<usize> {
+    fn find(&self, address: u64, is_meant: impl Fn(&V) -> bool) -> Option<usize> {
         let mut index = self.home(address);
         loop {
             match self.buckets.get(index)? {
-                Some((found, _)) if *found == address => return Some(index),
+                Some((found, value)) if *found == address && is_meant(value) => return Some(index),
                 Some(_) => index = self.next(index),
                 None => return None,
             }
@@ -161,10 +164,10 @@ mod tests {
                         model.insert(address, step);
                     }
                     Operation::Insert(address) | Operation::Get(address) => {
-                        prop_assert_eq!(map.get(address), model.get(&address));
+                        prop_assert_eq!(map.get(address, |_| true), model.get(&address));
                     }
                     Operation::Remove(address) => {
-                        prop_assert_eq!(map.remove(address), model.remove(&address));
+                        prop_assert_eq!(map.remove(address, |_| true), model.remove(&address));
                     }
                 }
                 prop_assert_eq!(map.count, model.len());
@@ -175,7 +178,21 @@ mod tests {
     #[test]
     fn empty_map_finds_nothing() {
         let mut map = AddressMap::<u32>::new(7);
-        assert_eq!(map.get(4096), None);
-        assert_eq!(map.remove(4096), None);
+        assert_eq!(map.get(4096, |_| true), None);
+        assert_eq!(map.remove(4096, |_| true), None);
+    }
+
+    #[test]
+    fn things_at_one_address_are_told_apart() {
+        let mut map = AddressMap::<u32>::new(7);
+        (0..40).for_each(|value| map.try_insert(4096, value).unwrap());
+        for value in [17, 0, 39] {
+            assert_eq!(map.get(4096, |found| *found == value), Some(&value));
+            assert_eq!(map.remove(4096, |found| *found == value), Some(value));
+            assert_eq!(map.remove(4096, |found| *found == value), None);
+        }
+        assert_eq!(map.count, 37);
+        let left = (0..40).filter(|value| map.get(4096, |found| found == value).is_some());
+        assert_eq!(left.count(), 37);
     }
 }

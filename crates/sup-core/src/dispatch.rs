@@ -23,8 +23,8 @@ use sup_abi::request::{
     CONNECT_MAGIC, Connect, ConnectOut, ContFree, Empty, FreeModule, Function, GetPagingMode,
     GipMap, GipMapOut, GipUnmap, HEADER_BYTES, HEADER_FLAGS, HEADER_FLAGS_MASK, Header,
     INITIAL_COOKIE, LowFree, MEMORY_SYNTHETIC_PHYS, PROTOCOL_VERSION, PageFree, PagingModeOut,
-    Request, SemaphoreWords, SemaphoreWordsOut, SessionId, Statistics, StatisticsOut, VtCaps,
-    VtCapsOut, is_compatible,
+    Request, SemaphoreWords, SemaphoreWordsOut, SessionId, Statistics, StatisticsOut, UnlockPages,
+    VtCaps, VtCapsOut, is_compatible,
 };
 use sup_alloc::Arc;
 use zerocopy::{FromBytes, IntoBytes};
@@ -166,6 +166,10 @@ impl<H: Host> Driver<H> {
             Function::LowFree => self.free::<LowFree>(session, packet, Service::Low),
             Function::PageAllocEx => self.page_alloc(session, packet),
             Function::PageFree => self.free::<PageFree>(session, packet, Service::Page),
+            Function::PageMapKernel => self.page_map_kernel(session, packet),
+            Function::PageProtect => self.page_protect(session, packet),
+            Function::LockPages => self.lock_pages(session, packet),
+            Function::UnlockPages => self.free::<UnlockPages>(session, packet, Service::Lock),
             Function::ContAlloc => self.cont_alloc(session, packet),
             Function::ContFree => self.free::<ContFree>(session, packet, Service::Cont),
             Function::GetPagingMode => {

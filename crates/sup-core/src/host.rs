@@ -8,6 +8,7 @@
 //! Contexts: a method may sleep unless its documentation says "never sleeps".
 
 use core::fmt;
+use core::ops::Range;
 
 use lock_api::RawMutex;
 use sup_abi::{
@@ -96,6 +97,19 @@ pub trait Host: Sized + Send + Sync + 'static {
     /// # Errors
     /// What the host ran out of; the caller replaces it by the status of the service. Nothing is left.
     fn allocate(&self, client: &Self::Client, request: Allocation) -> Result<Self::Memory, Status>;
+
+    /// Pins `pages` pages of the calling process from `start` on, which is page aligned, and where the
+    /// range does not wrap. Contents are untouched. The block has no mapping in ring 0 yet.
+    ///
+    /// # Errors
+    /// `VERR_LOCK_FAILED` if not all of it is mapped and writable, `VERR_NO_MEMORY` if memory is out or
+    /// the caller's limit on locked memory is reached, with that in the log. Nothing stays pinned.
+    fn lock(
+        &self,
+        client: &Self::Client,
+        start: R3Ptr,
+        pages: Pages,
+    ) -> Result<Self::Memory, Status>;
 
     /// Checks and maps the image of a module, resolving its imports against the driver's exports.
     /// Nothing of the module runs.
@@ -279,13 +293,20 @@ pub enum Views {
     User,
     /// In the calling process and in ring 0.
     UserAndKernel,
+    /// In ring 0 alone.
+    Kernel,
 }
 
 /// A block of pages with its mappings. Dropping it unmaps ring 3, then ring 0, then frees the pages.
+///
+/// A block of locked pages has the same face: its mapping in ring 3 is the process' own and stays.
 pub trait Memory: Send + Sync + 'static {
+    /// A further mapping in ring 0. It may outlive the block, and keeps the pages.
+    type KernelView: Send + 'static;
+
     /// Number of pages.
     fn pages(&self) -> Pages;
-    /// The mapping in the process that allocated the block.
+    /// The mapping in the process that allocated the block, NIL if there is none.
     fn user_address(&self) -> R3Ptr;
     /// The mapping in ring 0, NIL if there is none.
     fn kernel_address(&self) -> R0Ptr;
@@ -293,6 +314,52 @@ pub trait Memory: Send + Sync + 'static {
     fn physical_address(&self, page: u32) -> PhysAddr;
     /// Whose numbers the physical addresses are.
     fn address_source(&self) -> AddressSource;
+
+    /// Maps a range of the block's pages into ring 0, readable and writable, never executable.
+    ///
+    /// # Errors
+    /// `VERR_MAP_FAILED`, `VERR_NO_MEMORY`.
+    fn map_kernel(&self, pages: Range<u32>) -> Result<(R0Ptr, Self::KernelView), Status>;
+
+    /// Changes what the process may do with a range of its mapping; never makes it executable.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_PARAMETER` if the calling process has no longer mapped all of it; what the host
+    /// ran out of.
+    fn protect_user(&self, pages: Range<u32>, protection: UserProtection) -> Result<(), Status>;
+
+    /// Changes what ring 0 may do with a range of the mapping at
+    /// [`kernel_address`](Self::kernel_address), on every processor when this returns.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_PARAMETER` if there is no such mapping; `VERR_PERMISSION_DENIED` if the caller may
+    /// not bring code into ring 0 and asks for execution; what the host ran out of.
+    fn protect_kernel(&self, pages: Range<u32>, protection: KernelProtection)
+    -> Result<(), Status>;
+}
+
+/// What a process may do with pages of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserProtection {
+    /// Nothing.
+    Nothing,
+    /// Read.
+    Read,
+    /// Read and write: no processor has pages that can only be written.
+    ReadWrite,
+}
+
+/// What ring 0 may do with pages of a block. Nothing is ever writable and executable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KernelProtection {
+    /// Nothing.
+    Nothing,
+    /// Read.
+    Read,
+    /// Read and write.
+    ReadWrite,
+    /// Read and run.
+    ReadExecute,
 }
 
 /// Whose numbers physical addresses are.

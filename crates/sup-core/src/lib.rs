@@ -10,7 +10,7 @@
 //! | session | `session.rs` | the driver, until it is closed |
 //! | registered object | `object.rs` | every session that references it |
 //! | semaphore | `semaphore/` | the session that created it |
-//! | memory block | `memory.rs` | the session that allocated it |
+//! | memory block | `memory.rs`, `memory/` | the session that allocated it |
 //! | mapping of words or of time | `views.rs` | the session, for one of its processes |
 //! | module image | `image/` | every session that loaded it |
 //! | Global Information Page | `gip/` | the driver |
@@ -23,7 +23,8 @@
 //!
 //! 1. the driver's image table (sleeping) and its GIP users (sleeping), never both;
 //! 2. a session's views (sleeping); under them the GIP users and, alone, the semaphore table;
-//! 3. a session's image list, memory table or semaphore table (spinning), one at a time;
+//! 3. a session's image list, memory table or semaphore table (spinning), one at a time; or, with none of
+//!    these, a memory block's further mappings (sleeping);
 //! 4. the driver's session table, object registry, or one semaphore's waiter count (spinning).
 
 #![no_std]
@@ -43,7 +44,7 @@ mod driver;
 pub mod gip;
 pub mod host;
 mod image;
-mod memory;
+pub mod memory;
 mod object;
 pub mod platform;
 pub mod printf;

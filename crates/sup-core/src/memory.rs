@@ -1,43 +1,59 @@
-//! Memory services: the blocks of pages that a session allocated.
+//! Memory services: the blocks of pages that a session allocated or locked.
 //!
 //! A block is found by its start address, in ring 3 or in ring 0, together with the service that it
 //! came from; an interior address, another service's block and another session's block are all the
-//! same `VERR_INVALID_PARAMETER`, without distinction. Corresponds to `SUPR3PageAllocEx`,
-//! `SUPR3LowAlloc`, `SUPR3ContAlloc` and their counterparts in ring 0.
+//! same `VERR_INVALID_PARAMETER`, without distinction.
+//!
+//! Neighbours: `calls.rs` holds the calls of both rings, `dispatch/memory.rs` the packets.
 //!
 //! The host allocates with no lock held; the record is added afterwards, and if that fails the block
-//! goes back. Invariant: each block has one entry under its ring-3 address and one under its ring-0
-//! address, if it has one; both are the same [`Block`].
+//! goes back. Whoever works on a block has a reference of its own, so a free that comes meanwhile takes
+//! the record at once, and the last of them gives the pages back.
+//!
+//! Invariant: each block has one entry under its ring-3 address and one under its ring-0 address, as far
+//! as it has them; both are the same [`Block`].
+
+mod calls;
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;
 
 use sup_abi::{LOW_CONT_ALLOC_MAX, PAGE_ALLOC_MAX, Pages, Status};
-use sup_alloc::{Arc, OutOfMemory};
+use sup_alloc::{Arc, OutOfMemory, Vec};
 
-use crate::Session;
+use crate::Lock;
 use crate::address_map::AddressMap;
-use crate::host::{Allocation, Host, Memory, Placement, Views};
+use crate::host::{Host, Memory, Placement, Views};
+
+pub use calls::Range;
 
 /// The service that a block came from, and must go back to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Service {
+pub enum Service {
     /// `PageAllocEx`.
     Page,
     /// `LowAlloc`.
     Low,
     /// `ContAlloc`.
     Cont,
+    /// `SUPR0MemAlloc`.
+    Mem,
+    /// `LockPages`.
+    Lock,
 }
 
 impl Service {
     fn max_pages(self) -> Pages {
         match self {
-            Self::Page => PAGE_ALLOC_MAX,
+            Self::Page | Self::Mem => PAGE_ALLOC_MAX,
             Self::Low | Self::Cont => LOW_CONT_ALLOC_MAX,
+            Self::Lock => Pages::new(u32::MAX),
         }
     }
 
     fn placement(self) -> Placement {
         match self {
-            Self::Page => Placement::Anywhere,
+            Self::Page | Self::Mem | Self::Lock => Placement::Anywhere,
             Self::Low => Placement::Below4GiB,
             Self::Cont => Placement::ContiguousBelow4GiB,
         }
@@ -46,39 +62,40 @@ impl Service {
     /// What the service answers when the host has no such pages.
     fn failure(self, views: Views) -> Status {
         match (self, views) {
-            (Self::Page, Views::UserAndKernel) => Status::VERR_NO_MEMORY,
             (Self::Page, Views::User) => Status::VERR_NO_PHYS_MEMORY,
+            (Self::Page | Self::Mem | Self::Lock, _) => Status::VERR_NO_MEMORY,
             (Self::Low, _) => Status::VERR_NO_LOW_MEMORY,
             (Self::Cont, _) => Status::VERR_NO_CONT_MEMORY,
         }
     }
 }
 
-/// A block of pages, and where it came from.
-pub(crate) struct Block<H: Host> {
+/// A further mapping of a block in ring 0.
+type KernelView<H> = <<H as Host>::Memory as Memory>::KernelView;
+
+/// A block of pages, and where it came from. The fields are dropped in their order.
+pub struct Block<H: Host> {
     service: Service,
-    pub(crate) memory: H::Memory,
+    memory: H::Memory,
+    /// What `PageMapKernel` made; it goes with the block.
+    kernel_views: Lock<H::Mutex, Vec<KernelView<H>>>,
 }
 
-/// Checks the request, allocates the pages and records them in the session's table.
-///
-/// # Errors
-/// `VERR_PAGE_COUNT_OUT_OF_RANGE`, the service's own status if there are no pages, `VERR_NO_MEMORY`.
-pub(crate) fn allocate<H: Host>(
-    host: &H,
-    session: &Session<H>,
-    service: Service,
-    pages: Pages,
-    views: Views,
-) -> Result<Arc<Block<H>>, Status> {
-    if pages.get() == 0 || pages > service.max_pages() {
-        return Err(Status::VERR_PAGE_COUNT_OUT_OF_RANGE);
+impl<H: Host> Block<H> {
+    fn try_new(service: Service, memory: H::Memory) -> Result<Arc<Self>, OutOfMemory> {
+        Arc::try_new(Self { service, memory, kernel_views: Lock::new(Vec::new()) })
     }
-    let request = Allocation { pages, placement: service.placement(), views };
-    let memory = host.allocate(session.client(), request).map_err(|_| service.failure(views))?;
-    let block = Arc::try_new(Block { service, memory })?;
-    session.memory().lock().insert(block.clone())?;
-    Ok(block)
+
+    /// The pages.
+    pub fn memory(&self) -> &H::Memory {
+        &self.memory
+    }
+}
+
+impl<H: Host> core::fmt::Debug for Block<H> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Block").field("service", &self.service).finish_non_exhaustive()
+    }
 }
 
 /// The blocks of a session.
@@ -107,34 +124,45 @@ impl<H: Host> MemoryTable<H> {
         self.by_address.reserve(2)?;
         self.blocks = self.blocks.saturating_add(1);
         self.pages = self.pages.saturating_add(u64::from(block.memory.pages().get()));
-        let kernel = block.memory.kernel_address();
-        if !kernel.is_nil() {
-            self.by_address.try_insert(kernel.get(), block.clone())?;
+        let (user, kernel) = addresses(&block);
+        if kernel != 0 {
+            self.by_address.try_insert(kernel, block.clone())?;
         }
-        self.by_address.try_insert(block.memory.user_address().get(), block)
+        if user != 0 {
+            self.by_address.try_insert(user, block)?;
+        }
+        Ok(())
+    }
+
+    /// The block that one of `services` gave out at this address.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_PARAMETER`.
+    fn get(&self, services: &[Service], address: u64) -> Result<Arc<Block<H>>, Status> {
+        let found = self.by_address.get(address, |block| services.contains(&block.service));
+        found.cloned().ok_or(Status::VERR_INVALID_PARAMETER)
     }
 
     /// Takes the block that `service` gave out at this address; the caller drops it with no lock held.
     ///
     /// # Errors
     /// `VERR_INVALID_PARAMETER`.
-    pub(crate) fn remove(
-        &mut self,
-        service: Service,
-        address: u64,
-    ) -> Result<Arc<Block<H>>, Status> {
-        match self.by_address.get(address) {
-            Some(block) if block.service == service => {}
-            _ => return Err(Status::VERR_INVALID_PARAMETER),
-        }
-        let block = self.by_address.remove(address).ok_or(Status::VERR_INVALID_PARAMETER)?;
-        for other in [block.memory.user_address().get(), block.memory.kernel_address().get()] {
+    fn remove(&mut self, service: Service, address: u64) -> Result<Arc<Block<H>>, Status> {
+        let removed = self.by_address.remove(address, |block| block.service == service);
+        let block = removed.ok_or(Status::VERR_INVALID_PARAMETER)?;
+        let (user, kernel) = addresses(&block);
+        for other in [user, kernel] {
             if other != address {
-                self.by_address.remove(other);
+                self.by_address.remove(other, |found| Arc::ptr_eq(found, &block));
             }
         }
         self.blocks = self.blocks.saturating_sub(1);
         self.pages = self.pages.saturating_sub(u64::from(block.memory.pages().get()));
         Ok(block)
     }
+}
+
+/// Where a block starts in ring 3 and in ring 0, NIL where it does not.
+fn addresses<H: Host>(block: &Block<H>) -> (u64, u64) {
+    (block.memory.user_address().get(), block.memory.kernel_address().get())
 }

@@ -31,6 +31,8 @@ pub(crate) enum Event {
     Term,
     Unmapped,
     Service(u32),
+    ProtectedUser(core::ops::Range<u32>, UserProtection),
+    ProtectedKernel(core::ops::Range<u32>, KernelProtection),
 }
 
 /// What the parts of a test host share.
@@ -159,10 +161,13 @@ pub(crate) struct TestMemory {
     user: u64,
     kernel: u64,
     pages: Pages,
+    host: TestHost,
     _live: Live,
 }
 
 impl Memory for TestMemory {
+    type KernelView = Live;
+
     fn pages(&self) -> Pages {
         self.pages
     }
@@ -176,11 +181,36 @@ impl Memory for TestMemory {
     }
 
     fn physical_address(&self, page: u32) -> PhysAddr {
-        PhysAddr::new(self.user + u64::from(page) * PAGE_SIZE as u64)
+        PhysAddr::new(self.user.max(self.kernel) + u64::from(page) * PAGE_SIZE as u64)
     }
 
     fn address_source(&self) -> AddressSource {
         AddressSource::Synthetic
+    }
+
+    fn map_kernel(&self, pages: core::ops::Range<u32>) -> Result<(R0Ptr, Live), Status> {
+        let bytes = u64::from(pages.end - pages.start) * PAGE_SIZE as u64;
+        Ok((R0Ptr::new(self.host.address(bytes)), Live::new(&self.host.record)))
+    }
+
+    fn protect_user(
+        &self,
+        pages: core::ops::Range<u32>,
+        protection: UserProtection,
+    ) -> Result<(), Status> {
+        let event = Event::ProtectedUser(pages, protection);
+        self.host.record.events.lock().unwrap().push(event);
+        Ok(())
+    }
+
+    fn protect_kernel(
+        &self,
+        pages: core::ops::Range<u32>,
+        protection: KernelProtection,
+    ) -> Result<(), Status> {
+        let event = Event::ProtectedKernel(pages, protection);
+        self.host.record.events.lock().unwrap().push(event);
+        Ok(())
     }
 }
 
@@ -324,16 +354,22 @@ impl Host for TestHost {
 
     fn allocate(&self, (): &(), request: Allocation) -> Result<TestMemory, Status> {
         let bytes = request.pages.bytes();
-        let kernel = match request.views {
-            Views::User => 0,
-            Views::UserAndKernel => self.address(bytes),
+        let [user, kernel] = match request.views {
+            Views::User => [self.address(bytes), 0],
+            Views::UserAndKernel => [(); 2].map(|()| self.address(bytes)),
+            Views::Kernel => [0, self.address(bytes)],
         };
-        Ok(TestMemory {
-            user: self.address(bytes),
-            kernel,
-            pages: request.pages,
-            _live: Live::new(&self.record),
-        })
+        let (host, _live) = (self.clone(), Live::new(&self.record));
+        Ok(TestMemory { user, kernel, pages: request.pages, host, _live })
+    }
+
+    /// A process of the tests has all memory but the first gigabyte.
+    fn lock(&self, (): &(), start: R3Ptr, pages: Pages) -> Result<TestMemory, Status> {
+        if start.get() < 1 << 30 {
+            return Err(Status::VERR_LOCK_FAILED);
+        }
+        let (host, _live) = (self.clone(), Live::new(&self.record));
+        Ok(TestMemory { user: start.get(), kernel: 0, pages, host, _live })
     }
 
     fn load_image(&self, _name: &str, file: &[u8]) -> Result<TestImage, LoadError> {

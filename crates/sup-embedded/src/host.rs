@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::process::{getgid, getpid, getuid};
-use sup_abi::{GroupId, Nanoseconds, ProcessId, SUPGIPMODE, Status, UserId};
+use sup_abi::{GroupId, Nanoseconds, Pages, ProcessId, R3Ptr, SUPGIPMODE, Status, UserId};
 use sup_core::gip::GipTicker;
 use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
@@ -116,6 +116,10 @@ impl Host for EmbeddedHost {
 
     fn allocate(&self, (): &(), request: Allocation) -> Result<Block, Status> {
         self.0.memory.allocate(request)
+    }
+
+    fn lock(&self, (): &(), start: R3Ptr, pages: Pages) -> Result<Block, Status> {
+        self.0.memory.lock(start, pages)
     }
 
     fn load_image(&self, _name: &str, file: &[u8]) -> Result<Self::Image, LoadError> {

@@ -23,6 +23,7 @@ mod debugger;
 mod gip;
 mod host;
 mod image;
+mod locked;
 mod mapping;
 mod memory;
 mod pagemap;

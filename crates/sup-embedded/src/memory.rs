@@ -15,16 +15,25 @@
 //! block whose views cannot be unmapped is not used again.
 //!
 //! Pages are locked, so a block counts against `RLIMIT_MEMLOCK` once.
+//!
+//! Memory that the process has itself can be locked too. No second mapping of it can be made, so ring 0
+//! sees it where ring 3 does; and if the process unmaps it, it is gone.
 
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use rustix::fs::{self, FallocateFlags, MemfdFlags};
 use rustix::io::Errno;
+use rustix::mm::MprotectFlags;
 use sup_abi::{PAGE_SIZE, Pages, PhysAddr, R0Ptr, R3Ptr, Status};
-use sup_core::host::{AddressSource, Allocation, Memory, Placement, Views};
+use sup_core::host::{
+    AddressSource, Allocation, KernelProtection, Memory, Placement, UserProtection, Views,
+};
 
+use crate::locked::{LockedPages, LockedRange};
 use crate::mapping::{Access, Mapping};
 use crate::pagemap::Pagemap;
 use crate::ranges::Ranges;
@@ -39,6 +48,7 @@ pub(crate) struct PhysicalMemory {
     file: OwnedFd,
     low: Mutex<Ranges>,
     high: Mutex<Ranges>,
+    locked: Arc<LockedPages>,
     pagemap: Pagemap,
 }
 
@@ -56,6 +66,7 @@ impl PhysicalMemory {
             file,
             low: Mutex::new(Ranges::new(LOW_START, LOW_END)),
             high: Mutex::new(Ranges::new(LOW_END, HIGH_END)),
+            locked: Arc::default(),
             pagemap: Pagemap::open(),
         })
     }
@@ -65,8 +76,8 @@ impl PhysicalMemory {
     /// # Errors
     /// `VERR_NO_MEMORY`, with the cause in the log.
     pub(crate) fn allocate(self: &Arc<Self>, request: Allocation) -> Result<Block, Status> {
-        let run = Run::take(self, request.placement, request.pages)?;
-        self.map(run, request).map_err(|error| {
+        let run = Arc::new(Run::take(self, request.placement, request.pages)?);
+        map(run, request).map_err(|error| {
             tracing::warn!(
                 target: "supdrv",
                 pages = request.pages.get(),
@@ -81,23 +92,33 @@ impl PhysicalMemory {
         })
     }
 
-    fn map(&self, run: Run, request: Allocation) -> Result<Block, Errno> {
-        let map = || {
-            let file = self.file.as_fd();
-            Mapping::shared(file, run.start, run.bytes(), Access::ReadWrite)
-        };
-        let user = map()?;
-        let kernel = match request.views {
-            Views::User => None,
-            Views::UserAndKernel => Some(map()?),
-        };
-        user.lock()?;
-        let machine = self
-            .pagemap
-            .addresses(user.address(), run.pages.get() as usize)
-            .filter(|addresses| keeps_promise(addresses, request.placement));
-        Ok(Block { user, kernel, machine, run })
+    /// Locks memory of the process.
+    ///
+    /// # Errors
+    /// `VERR_LOCK_FAILED`, `VERR_NO_MEMORY` with the cause in the log.
+    pub(crate) fn lock(&self, start: R3Ptr, pages: Pages) -> Result<Block, Status> {
+        let locked = LockedRange::lock(&self.locked, start, pages)?;
+        let machine = self.pagemap.addresses(start.get(), pages.get() as usize);
+        Ok(Block { user: None, kernel: None, machine, source: Source::Locked(locked) })
     }
+}
+
+fn map(run: Arc<Run>, request: Allocation) -> Result<Block, Errno> {
+    let all = || run.map(0..run.pages.get());
+    let (user, kernel) = match request.views {
+        Views::User => (Some(all()?), None),
+        Views::UserAndKernel => (Some(all()?), Some(all()?)),
+        Views::Kernel => (None, Some(all()?)),
+    };
+    // One of them is enough: what is locked are the pages.
+    let mut machine = None;
+    if let Some(mapping) = user.as_ref().or(kernel.as_ref()) {
+        mapping.lock()?;
+        let count = run.pages.get() as usize;
+        machine = run.memory.pagemap.addresses(mapping.address(), count);
+    }
+    let machine = machine.filter(|addresses| keeps_promise(addresses, request.placement));
+    Ok(Block { user, kernel, machine, source: Source::Run(run) })
 }
 
 /// True if the addresses are where the service promises them to be.
@@ -120,7 +141,7 @@ struct Run {
     start: u64,
     pages: Pages,
     /// A view of it could not be unmapped.
-    is_still_mapped: bool,
+    is_still_mapped: AtomicBool,
 }
 
 impl Run {
@@ -136,11 +157,14 @@ impl Run {
             }
         };
         let start = start.ok_or(Status::VERR_NO_MEMORY)?;
-        Ok(Self { memory: memory.clone(), start, pages, is_still_mapped: false })
+        Ok(Self { memory: memory.clone(), start, pages, is_still_mapped: AtomicBool::new(false) })
     }
 
-    fn bytes(&self) -> usize {
-        self.pages.bytes() as usize
+    /// Maps some of the pages.
+    fn map(&self, pages: Range<u32>) -> Result<Mapping, Errno> {
+        let offset = self.start + Pages::new(pages.start).bytes();
+        let bytes = Pages::new(pages.end - pages.start).bytes() as usize;
+        Mapping::shared(self.memory.file.as_fd(), offset, bytes, Access::ReadWrite)
     }
 }
 
@@ -155,37 +179,87 @@ impl Drop for Run {
             return;
         }
         let pool = if self.start < LOW_END { &self.memory.low } else { &self.memory.high };
-        if !self.is_still_mapped {
+        if !*self.is_still_mapped.get_mut() {
             pool.lock().give_back(self.start, length);
         }
     }
 }
 
-/// A run of pages with its mappings: dropped, it goes with ring 3's view, ring 0's, the pages.
+/// Where the pages of a block come from.
+#[derive(Debug)]
+enum Source {
+    /// The file.
+    Run(Arc<Run>),
+    /// The process.
+    Locked(LockedRange),
+}
+
+/// A further mapping in ring 0. The fields drop in order: the mapping, then its share in the pages.
+#[derive(Debug)]
+pub struct KernelView {
+    mapping: Option<Mapping>,
+    run: Option<Arc<Run>>,
+}
+
+/// A run of pages with its mappings. The fields drop in order: ring 3's view, ring 0's, the pages.
 #[derive(Debug)]
 pub struct Block {
-    user: Mapping,
+    user: Option<Mapping>,
     kernel: Option<Mapping>,
     /// The machine's addresses, if they are known and keep the promise.
     machine: Option<Vec<PhysAddr>>,
-    run: Run,
+    source: Source,
+}
+
+impl Run {
+    /// Unmaps; a run that stays mapped somewhere is never used again.
+    fn unmap(&self, mapping: Option<&mut Mapping>) {
+        if mapping.map_or(Ok(()), Mapping::unmap).is_err() {
+            // Relaxed: whoever drops the run comes after every share in it.
+            self.is_still_mapped.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for KernelView {
+    fn drop(&mut self) {
+        if let Some(run) = &self.run {
+            run.unmap(self.mapping.as_mut());
+        }
+    }
 }
 
 impl Drop for Block {
     fn drop(&mut self) {
-        let user = self.user.unmap();
-        let kernel = self.kernel.as_mut().map_or(Ok(()), Mapping::unmap);
-        self.run.is_still_mapped = user.and(kernel).is_err();
+        if let Source::Run(run) = &self.source {
+            run.unmap(self.user.as_mut());
+            run.unmap(self.kernel.as_mut());
+        }
     }
 }
 
+/// Synthetic physical addresses of locked memory: its address in the process above this, where the
+/// file's numbers do not reach.
+const LOCKED_START: u64 = 1 << 47;
+const _: () = assert!(HIGH_END <= LOCKED_START);
+
 impl Memory for Block {
+    type KernelView = KernelView;
+
     fn pages(&self) -> Pages {
-        self.run.pages
+        match &self.source {
+            Source::Run(run) => run.pages,
+            Source::Locked(locked) => locked.pages(),
+        }
     }
 
     fn user_address(&self) -> R3Ptr {
-        R3Ptr::new(self.user.address())
+        match &self.source {
+            Source::Run(_) => {
+                self.user.as_ref().map_or(R3Ptr::NIL, |user| R3Ptr::new(user.address()))
+            }
+            Source::Locked(locked) => locked.start(),
+        }
     }
 
     fn kernel_address(&self) -> R0Ptr {
@@ -193,12 +267,18 @@ impl Memory for Block {
     }
 
     fn physical_address(&self, page: u32) -> PhysAddr {
-        if page >= self.run.pages.get() {
+        if page >= self.pages().get() {
             return PhysAddr::NIL;
         }
         match &self.machine {
             Some(machine) => machine[page as usize],
-            None => PhysAddr::new(self.run.start + u64::from(page) * PAGE_SIZE as u64),
+            None => {
+                let start = match &self.source {
+                    Source::Run(run) => run.start,
+                    Source::Locked(locked) => LOCKED_START | locked.start().get(),
+                };
+                PhysAddr::new(start + Pages::new(page).bytes())
+            }
         }
     }
 
@@ -208,6 +288,57 @@ impl Memory for Block {
             None => AddressSource::Synthetic,
         }
     }
+
+    fn map_kernel(&self, pages: Range<u32>) -> Result<(R0Ptr, KernelView), Status> {
+        match &self.source {
+            Source::Run(run) => {
+                let mapping = run.map(pages).map_err(|_| Status::VERR_MAP_FAILED)?;
+                let address = R0Ptr::new(mapping.address());
+                Ok((address, KernelView { mapping: Some(mapping), run: Some(run.clone()) }))
+            }
+            Source::Locked(locked) => {
+                let address = locked.start().get() + Pages::new(pages.start).bytes();
+                Ok((R0Ptr::new(address), KernelView { mapping: None, run: None }))
+            }
+        }
+    }
+
+    fn protect_user(&self, pages: Range<u32>, protection: UserProtection) -> Result<(), Status> {
+        let flags = match protection {
+            UserProtection::Nothing => MprotectFlags::empty(),
+            UserProtection::Read => MprotectFlags::READ,
+            UserProtection::ReadWrite => MprotectFlags::READ | MprotectFlags::WRITE,
+        };
+        protect(self.user.as_ref(), pages, flags)
+    }
+
+    fn protect_kernel(
+        &self,
+        pages: Range<u32>,
+        protection: KernelProtection,
+    ) -> Result<(), Status> {
+        let flags = match protection {
+            KernelProtection::Nothing => MprotectFlags::empty(),
+            KernelProtection::Read => MprotectFlags::READ,
+            KernelProtection::ReadWrite => MprotectFlags::READ | MprotectFlags::WRITE,
+            KernelProtection::ReadExecute => MprotectFlags::READ | MprotectFlags::EXEC,
+        };
+        protect(self.kernel.as_ref(), pages, flags)
+    }
+}
+
+fn protect(
+    mapping: Option<&Mapping>,
+    pages: Range<u32>,
+    flags: MprotectFlags,
+) -> Result<(), Status> {
+    let mapping = mapping.ok_or(Status::VERR_INVALID_PARAMETER)?;
+    let byte = |page| Pages::new(page).bytes() as usize;
+    // SAFETY: the driver itself never accesses a block. Its client or its module asked for this, and an
+    // access that is forbidden from now on ends in a fault, not in memory of somebody else.
+    let result = unsafe { mapping.protect(byte(pages.start)..byte(pages.end), flags) };
+    // ENOMEM is also what a range answers that the process unmapped behind the driver's back.
+    result.map_err(|_| Status::VERR_INVALID_PARAMETER)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use sup_abi::request::ModuleDemand;
-use sup_abi::{Nanoseconds, SUPGIPMODE, Status};
+use sup_abi::{Nanoseconds, Pages, R3Ptr, SUPGIPMODE, Status};
 use sup_alloc::Arc;
 use sup_core::gip::GipTicker;
 use sup_core::host::{
@@ -126,6 +126,10 @@ impl Host for KernelHost {
 
     fn allocate(&self, client: &Client, request: Allocation) -> Result<Block, Status> {
         Block::allocate(client, request)
+    }
+
+    fn lock(&self, _client: &Client, start: R3Ptr, pages: Pages) -> Result<Block, Status> {
+        Block::lock(start, pages)
     }
 
     fn load_image(&self, name: &str, file: &[u8]) -> Result<Self::Image, LoadError> {

@@ -2,17 +2,28 @@
 //!
 //! Pages are locked by nature: the kernel never moves or swaps them. They count against the caller's
 //! limit on locked memory (`RLIMIT_MEMLOCK`), and against its control group.
+//!
+//! A process can lock memory of its own too. The pages are pinned: they stay the process' at a fork (the
+//! child gets copies), and stay alive when the process unmaps them.
+//!
+//! What ring 3 may do with its mapping is the process' own business, by `mprotect`; execution is
+//! excluded for ever when the mapping is made.
 
 use core::fmt::Write;
+use core::ops::Range;
 use core::ptr::NonNull;
 
 use sup_abi::{Pages as PageCount, PhysAddr, R0Ptr, R3Ptr, Status};
 use sup_alloc::Arc;
-use sup_core::host::{AddressSource, Allocation, LogLevel, Memory, View, Views};
+use sup_core::host::{
+    AddressSource, Allocation, KernelProtection, LogLevel, Memory, UserProtection, View, Views,
+};
 
-use crate::pages::{KernelMapping, Pages};
+use crate::Lock;
+use crate::lock::Mutex;
+use crate::pages::{KernelMapping, Pages, flush};
 use crate::process::{Client, UserMapping};
-use crate::shim::caller::caller;
+use crate::shim::caller::{caller, may_load_code};
 use crate::shim::page::{KernelAccess, UserAccess};
 use crate::shim::{Errno, log, raw};
 
@@ -61,10 +72,25 @@ impl Drop for Charge {
 
 /// A block of pages. The fields are dropped in their order: ring 3, ring 0, pages, charge.
 pub(crate) struct Block {
-    user: UserMapping,
-    kernel: Option<KernelMapping>,
+    user: User,
+    kernel: Option<Kernel>,
     pages: Arc<Pages>,
     _charge: Charge,
+}
+
+/// Where ring 3 sees a block.
+enum User {
+    Nowhere,
+    /// A mapping of the driver's.
+    Mapped(UserMapping),
+    /// The process' own memory, pinned.
+    Pinned(R3Ptr),
+}
+
+/// Where ring 0 sees a block.
+struct Kernel {
+    address: R0Ptr,
+    mapping: Lock<Mutex, KernelMapping>,
 }
 
 impl Block {
@@ -79,24 +105,52 @@ impl Block {
         let pages = Arc::try_new(pages)?;
         let kernel = match request.views {
             Views::User => None,
-            Views::UserAndKernel => Some(KernelMapping::new(&pages, KernelAccess::ReadWrite)?),
+            Views::UserAndKernel | Views::Kernel => {
+                let mapping = KernelMapping::new(&pages, KernelAccess::ReadWrite)?;
+                let address = R0Ptr::new(mapping.address());
+                Some(Kernel { address, mapping: Lock::new(mapping) })
+            }
         };
-        let user = UserMapping::new(client, &pages, UserAccess::ReadWrite)?;
+        let user = match request.views {
+            Views::Kernel => User::Nowhere,
+            Views::User | Views::UserAndKernel => {
+                User::Mapped(UserMapping::new(client, &pages, UserAccess::ReadWrite)?)
+            }
+        };
         Ok(Self { user, kernel, pages, _charge: charge })
+    }
+
+    /// Pins memory of the current process.
+    ///
+    /// # Errors
+    /// `VERR_LOCK_FAILED`, `VERR_NO_MEMORY`; nothing is left.
+    ///
+    /// # Context
+    /// May sleep.
+    pub(crate) fn lock(start: R3Ptr, pages: PageCount) -> Result<Self, Status> {
+        let charge = Charge::take(pages.get())?;
+        let pages = Arc::try_new(Pages::pin(start, pages.get())?)?;
+        Ok(Self { user: User::Pinned(start), kernel: None, pages, _charge: charge })
     }
 }
 
 impl Memory for Block {
+    type KernelView = KernelMapping;
+
     fn pages(&self) -> PageCount {
         PageCount::new(self.pages.count())
     }
 
     fn user_address(&self) -> R3Ptr {
-        self.user.address()
+        match &self.user {
+            User::Nowhere => R3Ptr::NIL,
+            User::Mapped(mapping) => mapping.address(),
+            User::Pinned(start) => *start,
+        }
     }
 
     fn kernel_address(&self) -> R0Ptr {
-        self.kernel.as_ref().map_or(R0Ptr::NIL, |mapping| R0Ptr::new(mapping.address()))
+        self.kernel.as_ref().map_or(R0Ptr::NIL, |kernel| kernel.address)
     }
 
     fn physical_address(&self, page: u32) -> PhysAddr {
@@ -105,5 +159,32 @@ impl Memory for Block {
 
     fn address_source(&self) -> AddressSource {
         AddressSource::Machine
+    }
+
+    fn map_kernel(&self, pages: Range<u32>) -> Result<(R0Ptr, KernelMapping), Status> {
+        let mapping = KernelMapping::of_part(&self.pages, pages, KernelAccess::ReadWrite)
+            .map_err(|_| Status::VERR_MAP_FAILED)?;
+        Ok((R0Ptr::new(mapping.address()), mapping))
+    }
+
+    /// The kernel lets no module change another mapping's protection as `mprotect` does.
+    fn protect_user(&self, _pages: Range<u32>, _protection: UserProtection) -> Result<(), Status> {
+        Err(Status::VERR_NOT_SUPPORTED)
+    }
+
+    fn protect_kernel(
+        &self,
+        pages: Range<u32>,
+        protection: KernelProtection,
+    ) -> Result<(), Status> {
+        let kernel = self.kernel.as_ref().ok_or(Status::VERR_INVALID_PARAMETER)?;
+        if protection == KernelProtection::ReadExecute {
+            may_load_code().map_err(|_| Status::VERR_PERMISSION_DENIED)?;
+        }
+        // SAFETY: the driver has no reference into a block. Whoever asked for this has to answer for what
+        // modules do with the pages, and a forbidden access faults.
+        let result = unsafe { kernel.mapping.lock().protect(pages, protection.into()) };
+        flush();
+        result
     }
 }

@@ -4,17 +4,26 @@ use core::ffi::c_void;
 use core::ops::Range;
 use core::ptr::NonNull;
 
-use sup_abi::{PAGE_SIZE, PhysAddr, Status};
+use sup_abi::{PAGE_SIZE, PhysAddr, R3Ptr, Status};
 use sup_alloc::{Arc, Vec};
 use sup_core::host::Placement;
 
 use crate::shim::page::{KernelAccess, placement};
 use crate::shim::{Errno, raw};
 
-/// Zeroed pages. Dropping it gives up this owner's reference of each; mappings in ring 3 have their own.
+/// Pages of the driver or of a process. Dropping it gives up this owner's reference of each; mappings in
+/// ring 3 have their own.
 pub(crate) struct Pages {
     /// Not null, and used by the shim alone.
     pages: Vec<*mut raw::Page>,
+    origin: Origin,
+}
+
+/// How the references came about, and so how they go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Allocated,
+    Pinned,
 }
 
 // SAFETY: the pointers are names of pages, which the kernel takes from any processor; the pages' contents
@@ -24,6 +33,8 @@ unsafe impl Send for Pages {}
 unsafe impl Sync for Pages {}
 
 impl Pages {
+    /// Allocates zeroed pages.
+    ///
     /// # Errors
     /// `VERR_NO_MEMORY`; `VERR_INTERRUPTED` if the caller is being killed.
     ///
@@ -36,9 +47,30 @@ impl Pages {
         let result =
             unsafe { raw::supdrv_pages_alloc(pages.as_mut_ptr(), count, placement(place)) };
         match Errno::check(result) {
-            Ok(()) => Ok(Self { pages }),
+            Ok(()) => Ok(Self { pages, origin: Origin::Allocated }),
             Err(Errno::EINTR) => Err(Status::VERR_INTERRUPTED),
             Err(_) => Err(Status::VERR_NO_MEMORY),
+        }
+    }
+
+    /// Pins writable pages of the current process.
+    ///
+    /// # Errors
+    /// `VERR_LOCK_FAILED` if not all are mapped and writable, or the caller is being killed;
+    /// `VERR_NO_MEMORY`.
+    ///
+    /// # Context
+    /// May sleep.
+    pub(crate) fn pin(start: R3Ptr, count: u32) -> Result<Self, Status> {
+        let mut pages: Vec<*mut raw::Page> = Vec::new();
+        pages.try_resize(count as usize, core::ptr::null_mut())?;
+        // SAFETY: there is room for `count` pointers, and the caller may sleep; the kernel checks the
+        // address as one of ring 3.
+        let result = unsafe { raw::supdrv_pin(start.get(), pages.as_mut_ptr(), count) };
+        match Errno::check(result) {
+            Ok(()) => Ok(Self { pages, origin: Origin::Pinned }),
+            Err(Errno::ENOMEM) => Err(Status::VERR_NO_MEMORY),
+            Err(_) => Err(Status::VERR_LOCK_FAILED),
         }
     }
 
@@ -70,8 +102,13 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        // SAFETY: the array holds `count` pages, of each of which this owner has one reference.
-        unsafe { raw::supdrv_pages_free(self.as_ptr(), self.count()) };
+        let (pages, count) = (self.as_ptr(), self.count());
+        match self.origin {
+            // SAFETY: the array holds `count` pages, of each of which this owner has one reference.
+            Origin::Allocated => unsafe { raw::supdrv_pages_free(pages, count) },
+            // SAFETY: the array holds `count` pages, each of which this owner has pinned once.
+            Origin::Pinned => unsafe { raw::supdrv_unpin(pages, count) },
+        }
     }
 }
 
@@ -79,6 +116,10 @@ impl Drop for Pages {
 pub(crate) struct KernelMapping {
     address: NonNull<c_void>,
     pages: Arc<Pages>,
+    /// The first of the pages that is mapped.
+    first: u32,
+    /// How many are.
+    count: u32,
     /// True once a page was made executable: translations must be forgotten before the pages are.
     was_executable: bool,
 }
@@ -95,10 +136,28 @@ impl KernelMapping {
     /// # Errors
     /// `VERR_NO_MEMORY`.
     pub(crate) fn new(pages: &Arc<Pages>, access: KernelAccess) -> Result<Self, Status> {
-        // SAFETY: the array holds `count` pages that this mapping keeps alive by its own `Arc`.
-        let address = unsafe { raw::supdrv_vmap(pages.as_ptr(), pages.count(), access as u32) };
+        Self::of_part(pages, 0..pages.count(), access)
+    }
+
+    /// Maps some of the pages.
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY`; `VERR_INVALID_PARAMETER` if there are no such pages.
+    pub(crate) fn of_part(
+        pages: &Arc<Pages>,
+        range: Range<u32>,
+        access: KernelAccess,
+    ) -> Result<Self, Status> {
+        let (first, count) = (range.start, range.end.saturating_sub(range.start));
+        if count == 0 || range.end > pages.count() {
+            return Err(Status::VERR_INVALID_PARAMETER);
+        }
+        let array = pages.as_ptr().wrapping_add(first as usize);
+        // SAFETY: from the first one on the array holds `count` pages, as just checked, which this
+        // mapping keeps alive by its own `Arc`.
+        let address = unsafe { raw::supdrv_vmap(array, count, access as u32) };
         let address = NonNull::new(address).ok_or(Status::VERR_NO_MEMORY)?;
-        Ok(Self { address, pages: pages.clone(), was_executable: false })
+        Ok(Self { address, pages: pages.clone(), first, count, was_executable: false })
     }
 
     pub(crate) fn start(&self) -> NonNull<u8> {
@@ -126,12 +185,13 @@ impl KernelMapping {
         access: KernelAccess,
     ) -> Result<(), Status> {
         let count = range.end.saturating_sub(range.start);
-        if range.end > self.pages.count() || count == 0 {
+        if range.end > self.count || count == 0 {
             return if count == 0 { Ok(()) } else { Err(Status::VERR_INTERNAL_ERROR) };
         }
         self.was_executable |= access == KernelAccess::ReadExecute;
         let first = self.address.as_ptr().wrapping_byte_add((range.start as usize) << 12);
-        let pages = self.pages.as_ptr().wrapping_add(range.start as usize);
+        let page = self.first.saturating_add(range.start);
+        let pages = self.pages.as_ptr().wrapping_add(page as usize);
         // SAFETY: the range lies in this mapping, whose pages the array names; by this function's
         // contract nobody uses them in a way that the new protection forbids.
         let result = unsafe { raw::supdrv_protect(first, pages, count, access as u32) };
@@ -150,7 +210,7 @@ impl Drop for KernelMapping {
         if self.was_executable {
             // The kernel forgets translations of an unmapped range late; by then the pages would be
             // somebody else's, and executable here.
-            let all = 0..self.pages.count();
+            let all = 0..self.count;
             // SAFETY: the owner is going, so nobody uses the mapping any more.
             if unsafe { self.protect(all, KernelAccess::Nothing) }.is_ok() {
                 flush();

@@ -18,7 +18,7 @@ use sup_core::host::Host;
 use sup_core::{Blocking, Driver, ObjectHandle, Session, SessionHandle};
 
 use crate::destructor::NativeDestructor;
-use crate::{Ring0, panic, printf, semaphores};
+use crate::{Ring0, memory, panic, printf, semaphores};
 
 /// A function that modules may import.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,7 @@ macro_rules! exports {
 }
 
 /// Number of functions in [`exports`].
-pub const EXPORT_COUNT: usize = 32;
+pub const EXPORT_COUNT: usize = 45;
 
 /// The table for the backend `R`.
 pub fn exports<R>() -> [Export; EXPORT_COUNT]
@@ -59,6 +59,19 @@ where
         "SUPR0GetPagingMode" => get_paging_mode::<R> as *const (),
         "SUPR0QueryVTCaps" => query_vt_caps::<R> as *const (),
         "SUPGetGIP" => get_gip::<R> as *const (),
+        "SUPR0LockMem" => memory::lock_mem::<R> as *const (),
+        "SUPR0UnlockMem" => memory::unlock_mem::<R> as *const (),
+        "SUPR0ContAlloc" => memory::cont_alloc::<R> as *const (),
+        "SUPR0ContFree" => memory::cont_free::<R> as *const (),
+        "SUPR0LowAlloc" => memory::low_alloc::<R> as *const (),
+        "SUPR0LowFree" => memory::low_free::<R> as *const (),
+        "SUPR0MemAlloc" => memory::mem_alloc::<R> as *const (),
+        "SUPR0MemGetPhys" => memory::mem_get_phys::<R> as *const (),
+        "SUPR0MemFree" => memory::mem_free::<R> as *const (),
+        "SUPR0PageAllocEx" => memory::page_alloc_ex::<R> as *const (),
+        "SUPR0PageMapKernel" => memory::page_map_kernel::<R> as *const (),
+        "SUPR0PageProtect" => memory::page_protect::<R> as *const (),
+        "SUPR0PageFree" => memory::page_free::<R> as *const (),
         "SUPSemEventCreate" => semaphores::event_create::<R> as *const (),
         "SUPSemEventClose" => semaphores::event_close::<R> as *const (),
         "SUPSemEventSignal" => semaphores::event_signal::<R> as *const (),

@@ -31,6 +31,7 @@ pub mod destructor;
 pub mod elf;
 pub mod exports;
 pub mod mapper;
+mod memory;
 mod panic;
 pub mod printf;
 mod semaphores;

@@ -98,6 +98,44 @@ static int probeSemaphore(PSUPDRVSESSION pSession, PPROBEREQ pReq)
     return rc;
 }
 
+/** au64[1]: which function, au64[2]: a number or an address, au64[3] to au64[5]: the other arguments.
+ * Answers: au64[4] ring 3's address, au64[5] ring 0's, au64[6] the first page's. At most eight pages. */
+static int probeMemory(PSUPDRVSESSION pSession, PPROBEREQ pReq)
+{
+    uint64_t const  u64     = pReq->au64[2];
+    uint32_t const  u32     = (uint32_t)u64;
+    RTR3PTR         pvR3    = 0;
+    RTR0PTR         pvR0    = 0;
+    RTHCPHYS        aPhys[8] = { 0 };
+    SUPPAGE         aPages[8];
+    int             rc;
+    switch (pReq->au64[1])
+    {
+        case 0:  rc = SUPR0LockMem(pSession, (RTR3PTR)u64, (uint32_t)pReq->au64[3], aPhys); break;
+        case 1:  return SUPR0UnlockMem(pSession, (RTR3PTR)u64);
+        case 2:  rc = SUPR0ContAlloc(pSession, u32, &pvR0, &pvR3, aPhys); break;
+        case 3:  return SUPR0ContFree(pSession, u64);
+        case 4:  rc = SUPR0LowAlloc(pSession, u32, &pvR0, &pvR3, aPhys); break;
+        case 5:  return SUPR0LowFree(pSession, u64);
+        case 6:  rc = SUPR0MemAlloc(pSession, u32, &pvR0, &pvR3); break;
+        case 7:
+            rc = SUPR0MemGetPhys(pSession, u64, aPages);
+            aPhys[0] = rc == 0 ? aPages[0].Phys : 0;
+            break;
+        case 8:  return SUPR0MemFree(pSession, u64);
+        case 9:  rc = SUPR0PageAllocEx(pSession, u32, 0, pReq->au64[3] & 1 ? &pvR3 : NULL,
+                                       pReq->au64[3] & 2 ? &pvR0 : NULL, aPhys); break;
+        case 10: rc = SUPR0PageMapKernel(pSession, (RTR3PTR)u64, (uint32_t)pReq->au64[3], (uint32_t)pReq->au64[4], 0, &pvR0); break;
+        case 11: return SUPR0PageProtect(pSession, 0, (RTR0PTR)u64, 0, (uint32_t)pReq->au64[3], (uint32_t)pReq->au64[4]);
+        case 12: return SUPR0PageFree(pSession, (RTR3PTR)u64);
+        default: return VERR_NOT_SUPPORTED;
+    }
+    pReq->au64[4] = (uint64_t)pvR3;
+    pReq->au64[5] = (uint64_t)pvR0;
+    pReq->au64[6] = aPhys[0];
+    return rc;
+}
+
 /** What the module knows of itself and of the machine. */
 static int probeFacts(PSUPDRVSESSION pSession, PPROBEREQ pReq)
 {
@@ -168,6 +206,7 @@ int probeServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_
         case 10: return SUPR0QueryVTCaps(pSession, (uint32_t *)(uintptr_t)pReq->au64[1]);
         case 11: return probeStrings();
         case 12: g_pau64Scoreboard = (volatile uint64_t *)(uintptr_t)pReq->au64[1]; return VINF_SUCCESS;
+        case 13: return probeMemory(pSession, pReq);
         default: return VERR_NOT_SUPPORTED;
     }
 }

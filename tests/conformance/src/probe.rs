@@ -219,6 +219,7 @@ pub(crate) mod op {
     pub(crate) const VT_CAPS: u32 = 10;
     pub(crate) const STRINGS: u32 = 11;
     pub(crate) const SCOREBOARD: u32 = 12;
+    pub(crate) const MEMORY: u32 = 13;
 }
 
 /// The session that the probe acts in: the caller's.

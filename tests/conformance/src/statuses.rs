@@ -63,6 +63,30 @@ pub const STATUSES: &[Row] = {
         ),
         (F::PageFree, &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER]),
         (
+            F::PageMapKernel,
+            &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER, S::VERR_MAP_FAILED, S::VERR_NO_MEMORY],
+        ),
+        (
+            F::PageProtect,
+            &[
+                S::VINF_SUCCESS,
+                S::VERR_INVALID_PARAMETER,
+                S::VERR_NOT_SUPPORTED,
+                S::VERR_PERMISSION_DENIED,
+            ],
+        ),
+        (
+            F::LockPages,
+            &[
+                S::VINF_SUCCESS,
+                S::VERR_INVALID_PARAMETER,
+                S::VERR_OUT_OF_RANGE,
+                S::VERR_LOCK_FAILED,
+                S::VERR_NO_MEMORY,
+            ],
+        ),
+        (F::UnlockPages, &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER]),
+        (
             F::ContAlloc,
             &[
                 S::VINF_SUCCESS,
@@ -136,6 +160,14 @@ pub const UNPROVOKED: &[Unprovoked] = {
         row(F::LoadModule, S::VERR_NO_MEMORY, None, HEAP),
         row(F::LowAlloc, S::VERR_NO_MEMORY, None, HEAP),
         row(F::ContAlloc, S::VERR_NO_MEMORY, None, HEAP),
+        row(F::PageMapKernel, S::VERR_NO_MEMORY, None, HEAP),
+        row(F::LockPages, S::VERR_NO_MEMORY, None, HEAP),
+        row(
+            F::PageProtect,
+            S::VERR_PERMISSION_DENIED,
+            Some(Kind::Embedded),
+            "in a process a module has no other rights than who loads it",
+        ),
         row(F::SemaphoreCreate, S::VERR_NO_MEMORY, None, HEAP),
         row(F::SemaphoreWords, S::VERR_NO_MEMORY, None, HEAP),
         row(F::GipMap, S::VERR_NO_MEMORY, None, "no thread would have to be left for the timer"),

@@ -58,8 +58,16 @@ requests! {
         "Frees what `LowAlloc` gave.";
     PageAllocEx = 10, PageAllocExIn [None] => MemoryOut [PhysicalAddresses],
         "Allocates locked pages, mapped in ring 3 and, if asked for, in ring 0.";
+    PageMapKernel = 11, PageMapKernelIn [None] => PageMapKernelOut [None],
+        "Maps a part of a block of `PageAllocEx`, or of locked pages, into ring 0 once more.";
+    PageProtect = 12, PageProtectIn [None] => Empty [None],
+        "Changes what either ring may do with a part of a block of `PageAllocEx`.";
     PageFree = 13, AddressIn [None] => Empty [None],
         "Frees what `PageAllocEx` gave.";
+    LockPages = 14, LockPagesIn [None] => LockPagesOut [PhysicalAddresses],
+        "Pins writable pages of the calling process where they are.";
+    UnlockPages = 15, AddressIn [None] => Empty [None],
+        "Undoes one `LockPages`.";
     ContAlloc = 16, PageCountIn [None] => ContAllocOut [None],
         "Allocates one physically contiguous run of pages below 4 GiB, mapped in both rings.";
     ContFree = 17, AddressIn [None] => Empty [None],

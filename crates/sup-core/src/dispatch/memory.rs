@@ -4,14 +4,15 @@
 
 use sup_abi::Pages;
 use sup_abi::request::{
-    AddressIn, ContAlloc, ContAllocOut, Empty, LowAlloc, MemoryOut, PageAllocEx, Request,
+    AddressIn, ContAlloc, ContAllocOut, Empty, LockPages, LockPagesOut, LowAlloc, MemoryOut,
+    PageAllocEx, PageMapKernel, PageMapKernelOut, PageProtect, Request,
 };
 use sup_alloc::Arc;
 use zerocopy::IntoBytes;
 
 use super::{MALFORMED, Packet, PacketError, ensure, source_flag};
 use crate::host::{Host, Memory, Views};
-use crate::memory::{Service, allocate};
+use crate::memory::{Block, Range, Service};
 use crate::{Driver, Session};
 
 impl<H: Host> Driver<H> {
@@ -49,27 +50,71 @@ impl<H: Host> Driver<H> {
         pages: Pages,
         views: Views,
     ) -> Result<(), PacketError> {
-        let tail = (pages.get() as usize).checked_mul(size_of::<u64>()).ok_or(MALFORMED)?;
-        ensure(packet.bytes_out() == R::BYTES_OUT.saturating_add(tail))?;
+        ensure_room_for_pages::<R>(packet, pages)?;
         packet.clear();
-        let block = match allocate(self.host(), session, service, pages, views) {
+        let block = match self.memory_allocate(session, service, pages, views) {
             Ok(block) => block,
             Err(status) => {
                 packet.answer::<R>(Err(status));
                 return Ok(());
             }
         };
-        let places = packet.bytes.get_mut(R::BYTES_OUT..).unwrap_or_default();
-        for (page, place) in (0..pages.get()).zip(places.chunks_exact_mut(size_of::<u64>())) {
-            place.copy_from_slice(block.memory.physical_address(page).as_bytes());
-        }
+        write_pages::<R, H>(packet, &block);
+        let memory = block.memory();
         let output = MemoryOut {
-            r3: block.memory.user_address(),
-            r0: block.memory.kernel_address(),
-            flags: source_flag(block.memory.address_source()),
+            r3: memory.user_address(),
+            r0: memory.kernel_address(),
+            flags: source_flag(memory.address_source()),
             reserved: 0,
         };
         packet.answer::<R>(Ok(output));
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(super) fn lock_pages(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.fixed_input::<LockPages>()?;
+        ensure(packet.bytes_in() == LockPages::BYTES_IN && input.reserved == 0)?;
+        let pages = Pages::new(input.pages);
+        ensure_room_for_pages::<LockPages>(packet, pages)?;
+        packet.clear();
+        let result = self.memory_lock(session, input.r3, pages).map(|block| {
+            write_pages::<LockPages, H>(packet, &block);
+            LockPagesOut { flags: source_flag(block.memory().address_source()), reserved: 0 }
+        });
+        packet.answer::<LockPages>(result);
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(super) fn page_map_kernel(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.input::<PageMapKernel>()?;
+        ensure(input.flags == 0 && input.reserved == 0)?;
+        let range = Range { offset: input.offset, bytes: input.bytes };
+        let result = self.memory_map_kernel(session, input.r3, range);
+        packet.answer::<PageMapKernel>(result.map(|r0| PageMapKernelOut { r0 }));
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(super) fn page_protect(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.input::<PageProtect>()?;
+        ensure(input.reserved == 0)?;
+        let range = Range { offset: input.offset, bytes: input.bytes };
+        let result = self.memory_protect(session, input.r3, input.r0, range, input.protection);
+        packet.answer::<PageProtect>(result.map(|()| Empty {}));
         Ok(())
     }
 
@@ -82,13 +127,16 @@ impl<H: Host> Driver<H> {
         let input = packet.input::<ContAlloc>()?;
         ensure(input.reserved == 0)?;
         let pages = Pages::new(input.pages);
-        let block = allocate(self.host(), session, Service::Cont, pages, Views::UserAndKernel);
-        packet.answer::<ContAlloc>(block.map(|block| ContAllocOut {
-            r0: block.memory.kernel_address(),
-            r3: block.memory.user_address(),
-            phys: block.memory.physical_address(0),
-            flags: source_flag(block.memory.address_source()),
-            reserved: 0,
+        let block = self.memory_allocate(session, Service::Cont, pages, Views::UserAndKernel);
+        packet.answer::<ContAlloc>(block.map(|block| {
+            let memory = block.memory();
+            ContAllocOut {
+                r0: memory.kernel_address(),
+                r3: memory.user_address(),
+                phys: memory.physical_address(0),
+                flags: source_flag(memory.address_source()),
+                reserved: 0,
+            }
         }));
         Ok(())
     }
@@ -100,9 +148,23 @@ impl<H: Host> Driver<H> {
         service: Service,
     ) -> Result<(), PacketError> {
         let input = packet.input::<R>()?;
-        // The block goes after the lock.
-        let removed = session.memory().lock().remove(service, input.r3.get());
-        packet.answer::<R>(removed.map(|_| Empty {}));
+        let result = self.memory_free(session, service, input.r3.get());
+        packet.answer::<R>(result.map(|()| Empty {}));
         Ok(())
+    }
+}
+
+/// The packet's answer has room for exactly the addresses of `pages`.
+fn ensure_room_for_pages<R: Request>(packet: &Packet<'_>, pages: Pages) -> Result<(), PacketError> {
+    let tail = (pages.get() as usize).checked_mul(size_of::<u64>()).ok_or(MALFORMED)?;
+    ensure(packet.bytes_out() == R::BYTES_OUT.saturating_add(tail))
+}
+
+/// Writes the physical address of each page behind the answer of `R`.
+fn write_pages<R: Request, H: Host>(packet: &mut Packet<'_>, block: &Block<H>) {
+    let places = packet.bytes.get_mut(R::BYTES_OUT..).unwrap_or_default();
+    let pages = 0..block.memory().pages().get();
+    for (page, place) in pages.zip(places.chunks_exact_mut(size_of::<u64>())) {
+        place.copy_from_slice(block.memory().physical_address(page).as_bytes());
     }
 }

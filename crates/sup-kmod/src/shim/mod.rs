@@ -13,6 +13,7 @@ pub(crate) mod user;
 pub(crate) struct Errno(pub(crate) i32);
 
 impl Errno {
+    pub(crate) const ENOMEM: Self = Self(12);
     pub(crate) const EFAULT: Self = Self(14);
     pub(crate) const EINTR: Self = Self(4);
     pub(crate) const ETIME: Self = Self(62);

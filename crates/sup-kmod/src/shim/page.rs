@@ -1,6 +1,6 @@
 //! Protections and placements as the shim numbers them.
 
-use sup_core::host::Placement;
+use sup_core::host::{KernelProtection, Placement};
 use sup_ring0::elf::Protection;
 
 /// `enum supdrv_placement`
@@ -28,6 +28,17 @@ impl From<Protection> for KernelAccess {
             Protection::Read => Self::Read,
             Protection::ReadWrite => Self::ReadWrite,
             Protection::ReadExecute => Self::ReadExecute,
+        }
+    }
+}
+
+impl From<KernelProtection> for KernelAccess {
+    fn from(protection: KernelProtection) -> Self {
+        match protection {
+            KernelProtection::Nothing => Self::Nothing,
+            KernelProtection::Read => Self::Read,
+            KernelProtection::ReadWrite => Self::ReadWrite,
+            KernelProtection::ReadExecute => Self::ReadExecute,
         }
     }
 }

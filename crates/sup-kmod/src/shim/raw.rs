@@ -64,6 +64,8 @@ unsafe extern "C" {
 
     pub(crate) fn supdrv_pages_alloc(pages: *mut *mut Page, count: u32, placement: u32) -> c_int;
     pub(crate) fn supdrv_pages_free(pages: *mut *mut Page, count: u32);
+    pub(crate) fn supdrv_pin(address: u64, pages: *mut *mut Page, count: u32) -> c_int;
+    pub(crate) fn supdrv_unpin(pages: *mut *mut Page, count: u32);
     pub(crate) fn supdrv_page_phys(page: *const Page) -> u64;
     pub(crate) fn supdrv_page_address(page: *const Page) -> *mut c_void;
     pub(crate) fn supdrv_charge(pages: u32, mm: *mut *mut Mm) -> c_int;

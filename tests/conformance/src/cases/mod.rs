@@ -6,6 +6,7 @@ mod gip;
 mod images;
 mod lifetimes;
 mod memory;
+mod memory_rings;
 mod modules;
 pub(crate) mod objects;
 mod packets;
@@ -22,6 +23,7 @@ static GROUPS: &[&[Case]] = &[
     session::CASES,
     packets::CASES,
     memory::CASES,
+    memory_rings::CASES,
     semaphores::CASES,
     words::CASES,
     waits::CASES,

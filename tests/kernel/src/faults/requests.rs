@@ -5,13 +5,15 @@ use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 use sup::Status;
+use sup_abi::R0Ptr;
 use sup_abi::request::{
     AddressIn, CONNECT_MAGIC, CallService, CallServiceIn, Connect, ConnectIn, ContAlloc, ContFree,
     Empty, FreeModule, Function, GetPagingMode, GetSymbol, GetSymbolIn, GipMap, GipUnmap,
     HEADER_BYTES, Header, INITIAL_COOKIE, ImageIn, LoadModule, LoadModuleIn, LoadModuleOut,
-    LowAlloc, LowFree, PROTOCOL_VERSION, PageAllocEx, PageAllocExIn, PageCountIn, PageFree,
-    Request, SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp, SemaphoreOperation,
-    SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, Statistics, VtCaps,
+    LockPages, LockPagesIn, LowAlloc, LowFree, PROTOCOL_VERSION, PageAllocEx, PageAllocExIn,
+    PageCountIn, PageFree, PageMapKernel, PageMapKernelIn, PageProtect, PageProtectIn, Request,
+    SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp, SemaphoreOperation,
+    SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, Statistics, UnlockPages, VtCaps,
 };
 use sup_modules::{HELLO, hello};
 use zerocopy::{FromBytes, IntoBytes};
@@ -119,6 +121,31 @@ pub(super) const ROWS: &[Row] = &[
     }),
     Row::of::<PageFree>("PageFree", Needs::NoMemory, |device| {
         freeing::<PageFree>(device, Service::Anywhere)
+    }),
+    Row::of::<PageMapKernel>("PageMapKernel", NO_MEMORY_OR_PLACE, |device| {
+        let r3 = device.allocate(Service::Anywhere, 3)?.r3();
+        let input = PageMapKernelIn { r3, offset: 4096, bytes: 8192, flags: 0, reserved: 0 };
+        Ok(simple::<PageMapKernel>(device, &input))
+    }),
+    // The kernel leaves ring 3's mapping to its process.
+    Row::of::<PageProtect>("PageProtect", Needs::Nothing, |device| {
+        let r3 = device.allocate(Service::Anywhere, 3)?.r3();
+        let (r0, offset, bytes) = (R0Ptr::NIL, 0, 4096);
+        let input = PageProtectIn { r3, r0, offset, bytes, protection: 1, reserved: 0 };
+        Ok(simple::<PageProtect>(device, &input))
+    })
+    .answering(Some(Status::VERR_NOT_SUPPORTED)),
+    Row::of::<LockPages>("LockPages", NO_MEMORY, |device| {
+        let r3 = device.allocate(Service::Anywhere, 3)?.r3();
+        let input = LockPagesIn { r3, pages: 3, reserved: 0 };
+        Ok(device.packet::<LockPages>(&input, LockPages::BYTES_OUT + 3 * size_of::<u64>()))
+    }),
+    Row::of::<UnlockPages>("UnlockPages", Needs::NoMemory, |device| {
+        let r3 = device.allocate(Service::Anywhere, 3)?.r3();
+        let input = LockPagesIn { r3, pages: 3, reserved: 0 };
+        let bytes_out = LockPages::BYTES_OUT + 3 * size_of::<u64>();
+        device.send::<LockPages>(&mut device.packet::<LockPages>(&input, bytes_out))?;
+        Ok(simple::<UnlockPages>(device, &AddressIn { r3 }))
     }),
     Row::of::<ContAlloc>(
         "ContAlloc",

@@ -12,10 +12,11 @@ use std::mem::offset_of;
 
 use sup_abi::request::{
     CONNECT_MAGIC, CallServiceIn, ConnectIn, Function, GetSymbolIn, HEADER_BYTES, HEADER_FLAGS,
-    Header, INITIAL_COOKIE, LoadModuleIn, MAX_PACKET_BYTES, PROTOCOL_VERSION, PageAllocExIn,
-    PageCountIn, RequestInfo, SemaphoreCreateIn, SemaphoreOpIn, TABLE, Tail, ioctl, padded,
+    Header, INITIAL_COOKIE, LoadModuleIn, LockPagesIn, MAX_PACKET_BYTES, PROTOCOL_VERSION,
+    PageAllocExIn, PageCountIn, PageMapKernelIn, PageProtectIn, RequestInfo, SemaphoreCreateIn,
+    SemaphoreOpIn, TABLE, Tail, ioctl, padded,
 };
-use sup_abi::{PAGE_SIZE, R0Ptr, SUPR0SERVICEREQHDR_MAGIC, Status};
+use sup_abi::{PAGE_SIZE, R0Ptr, R3Ptr, SUPR0SERVICEREQHDR_MAGIC, Status};
 use sup_modules::{HELLO, hello};
 use zerocopy::IntoBytes;
 
@@ -150,7 +151,31 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         .as_bytes()
         .to_vec(),
         Function::FreeModule => answers.image(random).as_bytes().to_vec(),
-        Function::LowFree | Function::PageFree | Function::ContFree => {
+        Function::PageMapKernel => PageMapKernelIn {
+            r3: R3Ptr::new(answers.block(random)),
+            offset: random.below(4) as u32 * 2048,
+            bytes: random.below(5) as u32 * 2048,
+            flags: 0,
+            reserved: 0,
+        }
+        .as_bytes()
+        .to_vec(),
+        // Never execution: what a shot makes executable, no later one may fill.
+        Function::PageProtect => PageProtectIn {
+            r3: R3Ptr::new(if random.is_one_in(2) { answers.block(random) } else { 0 }),
+            r0: R0Ptr::new(answers.block(random)),
+            offset: random.below(4) as u32 * 2048,
+            bytes: random.below(5) as u32 * 2048,
+            protection: random.below(4) as u32,
+            reserved: 0,
+        }
+        .as_bytes()
+        .to_vec(),
+        Function::LockPages => {
+            let r3 = R3Ptr::new(answers.block(random));
+            LockPagesIn { r3, pages: random.below(6) as u32, reserved: 0 }.as_bytes().to_vec()
+        }
+        Function::LowFree | Function::PageFree | Function::ContFree | Function::UnlockPages => {
             answers.block(random).as_bytes().to_vec()
         }
         Function::LowAlloc | Function::ContAlloc => {

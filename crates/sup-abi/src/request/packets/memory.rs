@@ -38,6 +38,60 @@ packets! {
         reserved: u32,
     }
 
+    /// Input of [`LockPages`](super::LockPages).
+    LockPagesIn (16) {
+        /// Where the pages start in the calling process.
+        r3: R3Ptr,
+        /// Number of pages.
+        pages: u32,
+        /// Zero.
+        reserved: u32,
+    }
+
+    /// Output of [`LockPages`](super::LockPages); the physical address of each page follows.
+    LockPagesOut (8) {
+        /// See [`MEMORY_SYNTHETIC_PHYS`].
+        flags: u32,
+        /// Zero.
+        reserved: u32,
+    }
+
+    /// Input of [`PageMapKernel`](super::PageMapKernel).
+    PageMapKernelIn (24) {
+        /// Where the block starts in ring 3: from [`PageAllocEx`](super::PageAllocEx), or locked.
+        r3: R3Ptr,
+        /// Bytes from the start of the block to what shall be mapped: whole pages.
+        offset: u32,
+        /// Bytes to map: whole pages, and not none.
+        bytes: u32,
+        /// Zero.
+        flags: u32,
+        /// Zero.
+        reserved: u32,
+    }
+
+    /// Output of [`PageMapKernel`](super::PageMapKernel).
+    PageMapKernelOut (8) {
+        /// The new mapping in ring 0; it goes with the block.
+        r0: R0Ptr,
+    }
+
+    /// Input of [`PageProtect`](super::PageProtect).
+    PageProtectIn (32) {
+        /// Where the block starts in ring 3, NIL if that mapping stays as it is.
+        r3: R3Ptr,
+        /// Where the block starts in ring 0, NIL if that mapping stays as it is.
+        r0: R0Ptr,
+        /// Bytes from the start of the block to what shall change: whole pages.
+        offset: u32,
+        /// Bytes to change: whole pages, and not none.
+        bytes: u32,
+        /// `RTMEM_PROT_*`.
+        protection: u32,
+        /// Zero.
+        reserved: u32,
+    }
+
     /// Output of [`ContAlloc`](super::ContAlloc).
     ContAllocOut (32) {
         /// The mapping in ring 0.
