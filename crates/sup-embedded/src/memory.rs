@@ -166,6 +166,14 @@ impl Run {
         let bytes = Pages::new(pages.end - pages.start).bytes() as usize;
         Mapping::shared(self.memory.file.as_fd(), offset, bytes, Access::ReadWrite)
     }
+
+    /// Unmaps; a run that stays mapped somewhere is never used again.
+    fn unmap(&self, mapping: Option<&mut Mapping>) {
+        if mapping.map_or(Ok(()), Mapping::unmap).is_err() {
+            // Relaxed: whoever drops the run comes after every share in it.
+            self.is_still_mapped.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Drop for Run {
@@ -209,16 +217,6 @@ pub struct Block {
     /// The machine's addresses, if they are known and keep the promise.
     machine: Option<Vec<PhysAddr>>,
     source: Source,
-}
-
-impl Run {
-    /// Unmaps; a run that stays mapped somewhere is never used again.
-    fn unmap(&self, mapping: Option<&mut Mapping>) {
-        if mapping.map_or(Ok(()), Mapping::unmap).is_err() {
-            // Relaxed: whoever drops the run comes after every share in it.
-            self.is_still_mapped.store(true, Ordering::Relaxed);
-        }
-    }
 }
 
 impl Drop for KernelView {
