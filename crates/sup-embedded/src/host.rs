@@ -12,7 +12,7 @@ use sup_core::host::{
 };
 use sup_core::{LoadError, ModulePolicy};
 use sup_ring0::destructor::NativeDestructor;
-use sup_ring0::exports::{EXPORT_COUNT, Export, exports};
+use sup_ring0::exports::exports;
 use sup_ring0::mapper::MappedImage;
 
 use crate::gip::GipPages;
@@ -32,7 +32,6 @@ pub struct EmbeddedHost(Arc<Parts>);
 struct Parts {
     memory: Arc<PhysicalMemory>,
     timer: Mutex<Option<GipTimer>>,
-    exports: [Export; EXPORT_COUNT],
     policy: ModulePolicy,
 }
 
@@ -43,7 +42,6 @@ impl EmbeddedHost {
         Ok(Self(Arc::new(Parts {
             memory: Arc::new(PhysicalMemory::new()?),
             timer: Mutex::new(None),
-            exports: exports::<Self>(),
             policy: trust::policy(),
         })))
     }
@@ -123,7 +121,7 @@ impl Host for EmbeddedHost {
     }
 
     fn load_image(&self, _name: &str, file: &[u8]) -> Result<Self::Image, LoadError> {
-        let mut image = MappedImage::<ImagePages>::load(file, &self.0.exports)?;
+        let mut image = MappedImage::<ImagePages>::load(file, exports::<Self>())?;
         image.memory_mut().show(file);
         Ok(image)
     }
@@ -134,7 +132,7 @@ impl Host for EmbeddedHost {
     }
 
     fn export_count(&self) -> u32 {
-        EXPORT_COUNT as u32
+        u32::try_from(exports::<Self>().len()).unwrap_or(u32::MAX)
     }
 
     fn gip_memory(&self, cpus: u16) -> Result<GipPages, Status> {

@@ -11,7 +11,7 @@ use sup_core::host::{
 };
 use sup_core::{LoadError, ModulePolicy};
 use sup_ring0::destructor::NativeDestructor;
-use sup_ring0::exports::{EXPORT_COUNT, Export, exports};
+use sup_ring0::exports::exports;
 use sup_ring0::mapper::MappedImage;
 
 use crate::gip::GipPages;
@@ -32,7 +32,6 @@ pub(crate) struct KernelHost(Arc<Parts>);
 
 struct Parts {
     timer: Lock<Mutex, Option<GipTimer>>,
-    exports: [Export; EXPORT_COUNT],
     /// The bits that decide the paging mode stay as they are from the kernel's start on.
     registers: ControlRegisters,
     policy: Arc<ModulePolicy>,
@@ -46,7 +45,6 @@ impl KernelHost {
         let parts = Parts {
             policy: policy()?,
             timer: Lock::new(None),
-            exports: exports::<Self>(),
             registers: cpu::control_registers(),
         };
         Ok(Self(Arc::try_new(parts)?))
@@ -142,7 +140,7 @@ impl Host for KernelHost {
                 ),
             )
         })?;
-        MappedImage::load(file, &self.0.exports)
+        MappedImage::load(file, exports::<Self>())
     }
 
     fn module_policy(&self) -> &ModulePolicy {
@@ -150,7 +148,7 @@ impl Host for KernelHost {
     }
 
     fn export_count(&self) -> u32 {
-        EXPORT_COUNT as u32
+        u32::try_from(exports::<Self>().len()).unwrap_or(u32::MAX)
     }
 
     fn gip_memory(&self, cpus: u16) -> Result<GipPages, Status> {

@@ -25,30 +25,48 @@ use crate::{Ring0, memory, panic, printf, semaphores};
 pub struct Export {
     /// The name in the header.
     pub name: &'static str,
+    address: *const (),
+}
+
+// SAFETY: the address is that of a function, which is there for every thread and never changes.
+unsafe impl Send for Export {}
+// SAFETY: nothing can be done with a shared `Export` but to read its name and its address.
+unsafe impl Sync for Export {}
+
+impl Export {
     /// Where it is.
-    pub address: u64,
+    pub fn address(&self) -> u64 {
+        self.address.addr() as u64
+    }
 }
 
 /// The address of an export.
 pub fn find(exports: &[Export], name: &str) -> Option<u64> {
-    exports.iter().find(|export| export.name == name).map(|export| export.address)
+    exports.iter().find(|export| export.name == name).map(Export::address)
 }
 
 macro_rules! exports {
-    ($($name:literal => $function:expr,)*) => {{
-        [$(Export { name: $name, address: $function as usize as u64 },)*]
-    }};
+    ($($name:literal => $function:expr,)*) => {
+        &[$(Export { name: $name, address: $function },)*]
+    };
 }
 
-/// Number of functions in [`exports`].
-pub const EXPORT_COUNT: usize = 45;
-
 /// The table for the backend `R`.
-pub fn exports<R>() -> [Export; EXPORT_COUNT]
+pub fn exports<R>() -> &'static [Export]
 where
     R: Ring0 + Host<Destructor = NativeDestructor>,
 {
-    exports! {
+    Table::<R>::ALL
+}
+
+/// Where the table of a backend is: one of the driver's constants, which takes no stack to make.
+struct Table<R>(core::marker::PhantomData<R>);
+
+impl<R> Table<R>
+where
+    R: Ring0 + Host<Destructor = NativeDestructor>,
+{
+    const ALL: &'static [Export] = exports! {
         "SUPR0Printf" => printf::supr0_printf::<R> as *const (),
         "SUPR0ModulePanic" => panic::module_panic::<R> as *const (),
         "SUPR0ObjRegister" => obj_register::<R> as *const (),
@@ -94,7 +112,7 @@ where
         "memset" => memset as *const (),
         "memcmp" => memcmp as *const (),
         "strlen" => strlen as *const (),
-    }
+    };
 }
 
 unsafe extern "C" {

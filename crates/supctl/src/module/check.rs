@@ -106,7 +106,7 @@ fn imports(elf: &Elf<'_>) -> Vec<Finding> {
     let mut bound = Vec::new();
     let mut findings = Vec::new();
     for import in elf.imports() {
-        match (find(&table, import.name), import.is_weak) {
+        match (find(table, import.name), import.is_weak) {
             (Some(_), _) => bound.push(import.name),
             (None, true) => findings.push(Finding::kept(
                 "import",
