@@ -1,6 +1,7 @@
 //! The mappings of blocks: that there may be many, and that none is lost sight of.
 
 use std::fs;
+use std::process::Command;
 
 use super::*;
 
@@ -33,8 +34,25 @@ fn many_blocks_of_ring_3_take_few_mappings() {
     drop(blocks);
 }
 
+/// Set in the process that runs one test alone.
+const ALONE: &str = "SUP_TEST_ALONE";
+
+/// Runs the test of this name in a process of its own, where nobody else maps anything; true there.
+fn is_alone(name: &str) -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let status = child.args(["--exact", name, "--nocapture"]).env(ALONE, "1").status().unwrap();
+    assert!(status.success(), "{name} in a process of its own: {status}");
+    false
+}
+
 #[test]
 fn cannot_use_pages_again_that_are_still_mapped() {
+    if !is_alone("memory::tests::cannot_use_pages_again_that_are_still_mapped") {
+        return;
+    }
     let memory = Arc::new(PhysicalMemory::new().unwrap());
     let [above, middle, below] = [(); 3].map(|()| memory.allocate(ONE).unwrap());
     let page = PAGE_SIZE as u64;
@@ -43,8 +61,7 @@ fn cannot_use_pages_again_that_are_still_mapped() {
         [address(&middle), address(&below)],
         "the test needs blocks that the kernel joins"
     );
-    // As many mappings as the process may have, so that none can be cut in two. The next test has a
-    // process of its own.
+    // As many mappings as the process may have, so that none can be cut in two.
     let most = fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
     let mut full = Vec::with_capacity(most.trim().parse().unwrap());
     while let Ok(mapping) = Mapping::shared(memory.file.as_fd(), 0, PAGE_SIZE, Access::Read) {
