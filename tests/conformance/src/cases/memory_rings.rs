@@ -24,7 +24,7 @@ cases! { Memory {
     ring_zero_is_protected: "PageProtect changes ring 0's mapping, never to W+X (spec 4.6).",
     ring_three_is_protected: "PageProtect changes ring 3's mapping, never to X (spec 4.6).",
     execution_takes_the_right_to_load_code:
-        "Who may not load modules makes nothing executable in ring 0.",
+        "Who may not load modules makes nothing executable in ring 0 (spec 4.12).",
     memory_functions_of_ring_zero_agree_with_ring_three:
         "Ring 0 allocates, finds and frees under the same rules (spec 4.4 to 4.10).",
 }}
