@@ -68,3 +68,11 @@ int SUPSemEventWait(PSUPDRVSESSION pSession, SUPSEMEVENT hEvent, uint32_t cMilli
     (void)cMillies;
     return VERR_NOT_SUPPORTED;
 }
+
+int SUPSemEventWaitNsRelIntr(PSUPDRVSESSION pSession, SUPSEMEVENT hEvent, uint64_t cNsTimeout)
+{
+    (void)pSession;
+    (void)hEvent;
+    (void)cNsTimeout;
+    return VERR_NOT_SUPPORTED;
+}

@@ -2,14 +2,15 @@
 //!
 //! Each module is a folder of C files beside this crate's `src`; `build.rs` compiles it into an
 //! ELF image, which is kept here as bytes, ready for a loader or to be written to a file. The
-//! module [`hello`] mirrors the request packets of the tutorial module of that name.
+//! modules [`hello`] and [`vmmr0`] mirror the request packets of the modules of those names.
 
 pub mod hello;
+pub mod vmmr0;
 
 /// A ring-0 module: its name and its image file.
 #[derive(Clone, Copy, Debug)]
 pub struct Module {
-    /// The module's name, without the `.r0` of its file.
+    /// The module's name; but for that of VMMR0 without the `.r0` of its file.
     pub name: &'static str,
     /// The bytes of the `.r0` file.
     pub image: &'static [u8],
@@ -18,6 +19,10 @@ pub struct Module {
 /// The tutorial module, `modules/hello`: a service with a few operations, see [`hello`].
 pub const HELLO: Module =
     Module { name: "hello", image: include_bytes!(concat!(env!("OUT_DIR"), "/hello.r0")) };
+
+/// The hypervisor's module for tests, `modules/vmmr0`: the three entries, see [`vmmr0`].
+pub const VMMR0: Module =
+    Module { name: "VMMR0.r0", image: include_bytes!(concat!(env!("OUT_DIR"), "/vmmr0.r0")) };
 
 /// The hello module built as a plain shared object, its imports answered by stand-ins, so that
 /// `dlopen` can load it. For benchmarks that compare the two loaders.

@@ -20,6 +20,8 @@ const MODULES: &[(&str, &str, &[&str])] = &[
     ("waiting_init", "init.c", &["-DSTATUS=0", "-DWAIT"]),
     ("panic", "panic.c", &[]),
     ("panic_init", "panic.c", &["-DIN_INIT"]),
+    ("registering_init", "init.c", &["-DSTATUS=-225", "-DREGISTER"]),
+    ("importing", "importing.c", &[]),
     ("thread_local", "refused.c", &["-DTHREAD_LOCAL"]),
     ("constructor", "refused.c", &["-DCONSTRUCTOR"]),
     ("missing_import", "refused.c", &["-DMISSING_IMPORT"]),

@@ -17,14 +17,15 @@ mod semaphores;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;
+mod vmm;
 
 use sup_abi::Status;
 use sup_abi::request::{
-    CONNECT_MAGIC, Connect, ConnectOut, ContFree, Empty, FreeModule, Function, GetPagingMode,
-    GipMap, GipMapOut, GipUnmap, HEADER_BYTES, HEADER_FLAGS, HEADER_FLAGS_MASK, Header,
-    INITIAL_COOKIE, LowFree, MEMORY_SYNTHETIC_PHYS, PROTOCOL_VERSION, PageFree, PagingModeOut,
-    Request, SemaphoreWords, SemaphoreWordsOut, SessionId, Statistics, StatisticsOut, UnlockPages,
-    VtCaps, VtCapsOut, is_compatible,
+    CONNECT_MAGIC, Connect, ConnectOut, ContFree, Empty, Function, GetPagingMode, GipMap,
+    GipMapOut, GipUnmap, HEADER_BYTES, HEADER_FLAGS, HEADER_FLAGS_MASK, Header, INITIAL_COOKIE,
+    LowFree, MEMORY_SYNTHETIC_PHYS, PROTOCOL_VERSION, PageFree, PagingModeOut, Request,
+    SemaphoreWords, SemaphoreWordsOut, SessionId, Statistics, StatisticsOut, UnlockPages, VtCaps,
+    VtCapsOut, is_compatible,
 };
 use sup_alloc::Arc;
 use zerocopy::{FromBytes, IntoBytes};
@@ -154,14 +155,10 @@ impl<H: Host> Driver<H> {
         match function {
             Function::Connect => self.connect(session, packet),
             Function::LoadModule => self.load(session, packet),
-            Function::FreeModule => {
-                let input = packet.input::<FreeModule>()?;
-                let result = self.free_module(session, input.base);
-                packet.answer::<FreeModule>(result.map(|()| Empty {}));
-                Ok(())
-            }
             Function::ModulePolicy => self.module_policy(packet),
+            Function::FreeModule => self.free_image(session, packet),
             Function::GetSymbol => self.get_symbol(session, packet),
+            Function::CallVmm => self.call_vmm(session, packet),
             Function::LowAlloc => self.low_alloc(session, packet),
             Function::LowFree => self.free::<LowFree>(session, packet, Service::Low),
             Function::PageAllocEx => self.page_alloc(session, packet),
@@ -178,6 +175,7 @@ impl<H: Host> Driver<H> {
                 packet.answer::<GetPagingMode>(Ok(PagingModeOut { mode: mode.into() }));
                 Ok(())
             }
+            Function::SetVm => self.set_vm_request(session, packet),
             Function::GipMap => {
                 packet.input::<GipMap>()?;
                 let result = self.map_gip(session).map(|r3| self.gip_map_out(r3));
@@ -206,6 +204,8 @@ impl<H: Host> Driver<H> {
                 packet.answer::<VtCaps>(caps.map(|caps| VtCapsOut { caps }));
                 Ok(())
             }
+            Function::CallVmmBig => self.call_vmm_big(session, packet),
+            Function::CallVmmFast => self.call_vmm_fast(session, packet),
             Function::Statistics => {
                 packet.input::<Statistics>()?;
                 let (driver, session) = (self.counts(), self.session_counts(session));

@@ -111,12 +111,17 @@ pub trait Host: Sized + Send + Sync + 'static {
         pages: Pages,
     ) -> Result<Self::Memory, Status>;
 
-    /// Checks and maps the image of a module, resolving its imports against the driver's exports.
-    /// Nothing of the module runs.
+    /// Checks and maps the image of a module. Its imports are what `provide` finds, and else the driver's
+    /// exports. Nothing of the module runs.
     ///
     /// # Errors
     /// The specification's status and a sentence. Nothing is left.
-    fn load_image(&self, name: &str, file: &[u8]) -> Result<Self::Image, LoadError>;
+    fn load_image(
+        &self,
+        name: &str,
+        file: &[u8],
+        provide: &mut dyn FnMut(&str) -> Option<R0Ptr>,
+    ) -> Result<Self::Image, LoadError>;
 
     /// What is demanded of modules. The same for as long as the driver runs. Never sleeps.
     fn module_policy(&self) -> &ModulePolicy;
@@ -393,6 +398,12 @@ pub trait Image: Send + Sync + 'static {
     fn call_term(&self, entry: EntryPoint, module: R0Ptr);
     /// Calls `int entry(PSUPDRVSESSION, uint32_t uOperation, uint64_t u64Arg, PSUPR0SERVICEREQHDR)`.
     fn call_service(&self, entry: EntryPoint, call: ServiceCall<'_>) -> Status;
+    /// Calls `int entry(PVM, VMCPUID, unsigned uOperation, PSUPVMMR0REQHDR, uint64_t u64Arg,
+    /// PSUPDRVSESSION)`.
+    fn call_vmm(&self, entry: EntryPoint, call: VmmCall<'_>) -> Status;
+    /// Calls `void entry(PVM, VMCPUID, unsigned uOperation)`. Without the image, which would have to be
+    /// looked for: the driver takes entries of images only, while it keeps them from being dropped.
+    fn call_fast(entry: EntryPoint, vm: R0Ptr, cpu: u32, operation: u32);
 }
 
 /// One call of a service.
@@ -408,10 +419,29 @@ pub struct ServiceCall<'a> {
     pub packet: Option<&'a mut [u8]>,
 }
 
+/// One call of VMMR0's entry for all that is not fast.
+#[derive(Debug)]
+pub struct VmmCall<'a> {
+    /// On whose behalf.
+    pub session: SessionHandle,
+    /// The VM, as ring 3 names it: for VMMR0 to check.
+    pub vm: R0Ptr,
+    /// The virtual processor, for VMMR0 to interpret.
+    pub cpu: u32,
+    /// The operation, for VMMR0 to interpret.
+    pub operation: u32,
+    /// The argument, for VMMR0 to interpret.
+    pub argument: u64,
+    /// The request packet, aligned to 8 bytes, changed in place; starts with its checked header.
+    pub packet: Option<&'a mut [u8]>,
+}
+
 /// The function that a module wants called when an object of its own dies.
 pub trait Destructor: Send + 'static {
     /// Where it is, to find out whether it lies in an image that shall be unloaded.
     fn address(&self) -> R0Ptr;
+    /// The first of the two values that the module registered with it.
+    fn first_value(&self) -> R0Ptr;
     /// Calls it, once.
     fn run(self, object: ObjectHandle);
 }

@@ -13,6 +13,7 @@
 //! | memory block | `memory.rs`, `memory/` | the session that allocated it |
 //! | mapping of words or of time | `views.rs` | the session, for one of its processes |
 //! | module image | `image/` | every session that loaded it |
+//! | VM of the fast calls | `vm.rs` | the session |
 //! | Global Information Page | `gip/` | the driver |
 //!
 //! Invariant: nothing here can panic, and no allocation is assumed to succeed. A failure leaves the
@@ -23,9 +24,10 @@
 //!
 //! 1. the driver's image table (sleeping) and its GIP users (sleeping), never both;
 //! 2. a session's views (sleeping); under them the GIP users and, alone, the semaphore table;
-//! 3. a session's image list, memory table or semaphore table (spinning), one at a time; or, with none of
+//! 3. a session's VM (sleeping);
+//! 4. a session's image list, memory table or semaphore table (spinning), one at a time; or, with none of
 //!    these, a memory block's further mappings (sleeping);
-//! 4. the driver's session table, object registry, or one semaphore's waiter count (spinning).
+//! 5. the driver's session table, object registry, or one semaphore's waiter count (spinning).
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -55,6 +57,7 @@ mod slots;
 mod sync;
 mod time;
 mod views;
+mod vm;
 
 #[cfg(test)]
 #[cfg(not(loom))]

@@ -18,7 +18,7 @@ mod calls;
 #[cfg(not(loom))]
 mod tests;
 
-use sup_abi::{LOW_CONT_ALLOC_MAX, PAGE_ALLOC_MAX, Pages, Status};
+use sup_abi::{LOW_CONT_ALLOC_MAX, PAGE_ALLOC_MAX, Pages, R0Ptr, Status};
 use sup_alloc::{Arc, OutOfMemory, Vec};
 
 use crate::Lock;
@@ -141,6 +141,12 @@ impl<H: Host> MemoryTable<H> {
     fn get(&self, services: &[Service], address: u64) -> Result<Arc<Block<H>>, Status> {
         let found = self.by_address.get(address, |block| services.contains(&block.service));
         found.cloned().ok_or(Status::VERR_INVALID_PARAMETER)
+    }
+
+    /// The block that starts at this address in ring 0.
+    pub(crate) fn block_in_ring0(&self, address: R0Ptr) -> Option<Arc<Block<H>>> {
+        let is_there = |block: &Arc<Block<H>>| block.memory.kernel_address() == address;
+        self.by_address.get(address.get(), is_there).cloned()
     }
 
     /// Takes the block that `service` gave out at this address; the caller drops it with no lock held.

@@ -17,9 +17,12 @@
 //! Destructors run with no lock held, by whoever dropped the last reference: `release` returns a
 //! [`Destroyed`], and its duty is to be run.
 //!
-//! Invariant: an object's `total` is the sum of the counts in its list, and never zero while it is in
-//! the table; a handle never comes back to life (see [`Slots`](crate::slots)).
+//! Invariant: an object's `total` is the sum of the counts in its list; it and `pins` are never both zero
+//! while the object is in the table; a handle never comes back to life (see [`Slots`](crate::slots)).
 
+use core::fmt;
+
+use arrayvec::ArrayVec;
 use sup_abi::{R0Ptr, SUPDRVOBJTYPE, Status, UserId};
 use sup_alloc::OutOfMemory;
 
@@ -55,12 +58,14 @@ pub enum Blocking {
 pub(crate) struct SessionSlot(Handle);
 
 pub(crate) struct Object<D> {
-    /// The header's type; the registry itself never looks at it again.
-    _kind: SUPDRVOBJTYPE,
+    /// The header's type. The registry looks at it only to tell VMs.
+    kind: SUPDRVOBJTYPE,
     creator: UserId,
     /// `None` once the module that holds the destructor was unloaded.
     destructor: Option<D>,
     total: u64,
+    /// How often it is the VM of a session's fast calls, which keeps it alive without a reference.
+    pins: u64,
     /// First usage record of this object.
     first: Option<usize>,
 }
@@ -96,6 +101,28 @@ impl<D: Destructor> Destroyed<D> {
     pub fn run(self) {
         if let Some(destructor) = self.destructor {
             destructor.run(self.handle);
+        }
+    }
+}
+
+/// Objects that keep a module loaded, because their destructor lies in it.
+#[derive(Debug)]
+pub(crate) struct Dangling {
+    /// How many.
+    pub(crate) count: usize,
+    /// Some of them, for a person to find.
+    first: ArrayVec<(ObjectHandle, SUPDRVOBJTYPE), 3>,
+}
+
+impl fmt::Display for Dangling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} object(s) have their destructor in it:", self.count)?;
+        for (ObjectHandle(handle), kind) in &self.first {
+            write!(f, " {:#x} (type {})", handle.get(), u32::from(*kind))?;
+        }
+        match self.count.saturating_sub(self.first.len()) {
+            0 => Ok(()),
+            rest => write!(f, " and {rest} more"),
         }
     }
 }
@@ -168,10 +195,11 @@ impl<D: Destructor> Registry<D> {
             return None;
         }
         let handle = self.objects.insert_with(|_| Object {
-            _kind: kind,
+            kind,
             creator,
             destructor: Some(destructor),
             total: 0,
+            pins: 0,
             first: None,
         })?;
         self.add_usage(handle, session)?;
@@ -238,24 +266,50 @@ impl<D: Destructor> Registry<D> {
         }
     }
 
-    /// Number of objects whose destructor lies in `bytes` bytes from `base`, of those that `session`
-    /// uses, or of all.
+    /// Keeps the VM alive that a session names by its handle or by the first value of its registration;
+    /// `None` if the session references no such object.
+    pub(crate) fn pin_vm(&mut self, session: SessionSlot, vm: R0Ptr) -> Option<ObjectHandle> {
+        let is_vm = |handle: Handle| {
+            let object = self.objects.get(handle).filter(|o| o.kind == SUPDRVOBJTYPE::Vm)?;
+            let value = object.destructor.as_ref().map(Destructor::first_value);
+            (handle.raw() == vm.get() || value == Some(vm)).then_some(handle)
+        };
+        let handle = self.of_session(session).find_map(|usage| is_vm(usage.object))?;
+        let object = self.objects.get_mut(handle)?;
+        object.pins = object.pins.saturating_add(1);
+        Some(ObjectHandle::from_handle(handle))
+    }
+
+    /// Undoes [`pin_vm`](Self::pin_vm). The object dies if its last reference went meanwhile.
+    pub(crate) fn unpin(&mut self, object: ObjectHandle) -> Released<D> {
+        if let Some(pinned) = self.objects.get_mut(object.handle()) {
+            pinned.pins = pinned.pins.saturating_sub(1);
+        }
+        self.remove_unused(object.handle())
+    }
+
+    /// The objects whose destructor lies in `bytes` bytes from `base`, of those that `session` uses, or of
+    /// all.
     pub(crate) fn destructors_in(
         &self,
         base: R0Ptr,
         bytes: usize,
         session: Option<SessionSlot>,
-    ) -> usize {
-        let lies_in = |object: &Object<D>| {
-            object.destructor.as_ref().is_some_and(|d| is_within(d.address(), base, bytes))
+    ) -> Dangling {
+        let mut dangling = Dangling { count: 0, first: ArrayVec::new() };
+        let mut look_at = |handle: Handle| {
+            let Some(object) = self.objects.get(handle) else { return };
+            if object.destructor.as_ref().is_some_and(|d| is_within(d.address(), base, bytes)) {
+                dangling.count = dangling.count.saturating_add(1);
+                // Those for which there is no room are only counted.
+                let _ = dangling.first.try_push((ObjectHandle::from_handle(handle), object.kind));
+            }
         };
         match session {
-            None => self.objects.values().filter(|object| lies_in(object)).count(),
-            Some(session) => self
-                .of_session(session)
-                .filter(|usage| self.objects.get(usage.object).is_some_and(lies_in))
-                .count(),
+            None => self.objects.iter_after(None).for_each(|(handle, _)| look_at(handle)),
+            Some(session) => self.of_session(session).for_each(|usage| look_at(usage.object)),
         }
+        dangling
     }
 
     /// Forgets the destructors that lie in an image that is about to be unmapped.
@@ -351,12 +405,17 @@ impl<D: Destructor> Registry<D> {
         }
         self.unlink_from_object(&usage, index);
 
-        match self.objects.get(usage.object) {
-            Some(object) if object.total == 0 => {}
+        self.remove_unused(usage.object)
+    }
+
+    /// Takes an object out of the table that nobody refers to any more.
+    fn remove_unused(&mut self, handle: Handle) -> Released<D> {
+        match self.objects.get(handle) {
+            Some(object) if object.total == 0 && object.pins == 0 => {}
             _ => return Released::Alive,
         }
-        let destructor = self.objects.remove(usage.object).and_then(|object| object.destructor);
-        Released::Last(Destroyed { handle: ObjectHandle::from_handle(usage.object), destructor })
+        let destructor = self.objects.remove(handle).and_then(|object| object.destructor);
+        Released::Last(Destroyed { handle: ObjectHandle::from_handle(handle), destructor })
     }
 
     fn unlink_from_object(&mut self, usage: &Usage, index: usize) {

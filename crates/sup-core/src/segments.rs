@@ -130,10 +130,6 @@ impl<T> Segments<T> {
         self.directory.get_mut(segment)?.get_mut(offset)
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.directory.iter().flat_map(|segment| segment.iter())
-    }
-
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.directory.iter_mut().flat_map(|segment| segment.iter_mut())
     }
@@ -174,6 +170,6 @@ mod tests {
         }
         assert!((0..1_000).all(|index| segments.get(index) == Some(&index)));
         assert_eq!(segments.get(1_000), None);
-        assert_eq!(segments.iter().count(), 1_000);
+        assert_eq!(segments.iter_mut().count(), 1_000);
     }
 }

@@ -4,7 +4,7 @@
 //! it. The backend guarantees that no request runs in a session that it closes; ring-0 code that still
 //! names it by its [`SessionHandle`] is refused from the first step of the close on.
 //!
-//! The end of a session takes back, in this order: the handle in ring 0, semaphores (their waiters are
+//! The end of a session takes back, in this order: the handle in ring 0, the VM of its fast calls, semaphores (their waiters are
 //! woken), references to objects (newest first; destructors run), memory blocks, module images (newest
 //! first; `ModuleTerm` runs), the mappings of words and of the Global Information Page.
 //!
@@ -22,6 +22,7 @@ use crate::object::{Released, SessionSlot};
 use crate::segments::lock_with_room;
 use crate::semaphore::table::{Block, SemaphoreTable};
 use crate::views::ViewTable;
+use crate::vm::{FastCalls, VmState};
 use crate::{Driver, Lock};
 
 /// The opaque value that names a session in ring 0: `PSUPDRVSESSION`.
@@ -39,6 +40,8 @@ pub struct Session<H: Host> {
     memory: Lock<H::Mutex, MemoryTable<H>>,
     images: Lock<H::Mutex, ImageList<H>>,
     views: Lock<H::Mutex, ViewTable<H>>,
+    vm: Lock<H::Mutex, VmState<H>>,
+    fast_calls: FastCalls<H>,
     client: H::Client,
 }
 
@@ -88,6 +91,14 @@ impl<H: Host> Session<H> {
         &self.views
     }
 
+    pub(crate) fn vm(&self) -> &Lock<H::Mutex, VmState<H>> {
+        &self.vm
+    }
+
+    pub(crate) fn fast_calls(&self) -> &FastCalls<H> {
+        &self.fast_calls
+    }
+
     pub(crate) fn images(&self) -> &Lock<H::Mutex, ImageList<H>> {
         &self.images
     }
@@ -131,6 +142,8 @@ impl<H: Host> Driver<H> {
             memory: Lock::new(MemoryTable::new(seed)),
             images: Lock::new(ImageList::new()),
             views: Lock::new(ViewTable::new()),
+            vm: Lock::new(VmState::None),
+            fast_calls: FastCalls::new(),
             client,
         });
         let mut sessions = self.sessions().lock();
@@ -159,6 +172,7 @@ impl<H: Host> Driver<H> {
         if removed.is_none() {
             return;
         }
+        self.clear_vm(&session);
         let semaphores = session.semaphores.lock().take_all();
         semaphores.into_iter().for_each(Block::destroy);
         loop {

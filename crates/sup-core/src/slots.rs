@@ -198,14 +198,6 @@ impl<T> Slots<T> {
         })
     }
 
-    /// Everything in the table.
-    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().filter_map(|slot| match slot {
-            Slot::Used { value, .. } => Some(value),
-            Slot::Free { .. } | Slot::Retired => None,
-        })
-    }
-
     /// Everything in the table, for change.
     pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut T> {
         self.slots.iter_mut().filter_map(|slot| match slot {

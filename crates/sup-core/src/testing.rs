@@ -33,6 +33,7 @@ pub(crate) enum Event {
     Service(u32),
     ProtectedUser(core::ops::Range<u32>, UserProtection),
     ProtectedKernel(core::ops::Range<u32>, KernelProtection),
+    Vmm(u32),
 }
 
 /// What the parts of a test host share.
@@ -106,6 +107,10 @@ impl TestDestructor {
 impl Destructor for TestDestructor {
     fn address(&self) -> R0Ptr {
         R0Ptr::new(self.address)
+    }
+
+    fn first_value(&self) -> R0Ptr {
+        R0Ptr::new(self.tag)
     }
 
     fn run(self, _object: ObjectHandle) {
@@ -238,9 +243,17 @@ impl Image for TestImage {
     }
 
     fn symbol(&self, name: &str) -> Option<R0Ptr> {
-        let offset = ["ModuleInit", "ModuleTerm", "handler", "other"]
-            .iter()
-            .position(|known| *known == name)?;
+        let offset = [
+            "ModuleInit",
+            "ModuleTerm",
+            "handler",
+            "other",
+            "VMMR0EntryInt",
+            "VMMR0EntryFast",
+            "VMMR0EntryEx",
+        ]
+        .iter()
+        .position(|known| *known == name)?;
         Some(R0Ptr::new(self.base + 16 * (offset as u64 + 1)))
     }
 
@@ -261,6 +274,21 @@ impl Image for TestImage {
         self.record.events.lock().unwrap().push(Event::Service(call.operation));
         Status::new(call.argument as u32 as i32)
     }
+
+    fn call_vmm(&self, _entry: EntryPoint, call: VmmCall<'_>) -> Status {
+        self.record.events.lock().unwrap().push(Event::Vmm(call.operation));
+        Status::new(call.argument as u32 as i32)
+    }
+
+    fn call_fast(_entry: EntryPoint, vm: R0Ptr, cpu: u32, operation: u32) {
+        LAST_FAST_CALL.set((vm.get(), cpu, operation));
+    }
+}
+
+std::thread_local! {
+    /// VM, processor and operation of the thread's last fast call, which knows no image to record it.
+    pub(crate) static LAST_FAST_CALL: std::cell::Cell<(u64, u32, u32)> =
+        const { std::cell::Cell::new((0, 0, 0)) };
 }
 
 pub(crate) struct TestGip(SUPGLOBALINFOPAGE, Vec<SUPGIPCPU>);
@@ -372,7 +400,16 @@ impl Host for TestHost {
         Ok(TestMemory { user: start.get(), kernel: 0, pages, host, _live })
     }
 
-    fn load_image(&self, _name: &str, file: &[u8]) -> Result<TestImage, LoadError> {
+    /// An image that ends with `imports` needs what the VMM exports.
+    fn load_image(
+        &self,
+        _name: &str,
+        file: &[u8],
+        provide: &mut dyn FnMut(&str) -> Option<R0Ptr>,
+    ) -> Result<TestImage, LoadError> {
+        if file.ends_with(b"imports") && provide("VMMR0EntryFast").is_none() {
+            return Err(Status::VERR_SYMBOL_NOT_FOUND.into());
+        }
         if !file.starts_with(b"image") {
             return Err(LoadError::new(Status::VERR_BAD_EXE_FORMAT, format_args!("not an image")));
         }

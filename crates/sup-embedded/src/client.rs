@@ -83,6 +83,12 @@ impl Client {
         self.driver.dispatch(&self.session, function, packet)
     }
 
+    /// Calls the fast entry of VMMR0 with the session's VM: [`Session::call_vmm_fast`].
+    #[inline]
+    pub fn call_vmm_fast(&self, operation: u32, cpu: u32) -> Status {
+        self.session.call_vmm_fast(operation, cpu)
+    }
+
     /// A page of the state words of the session's semaphores.
     pub fn word_page(&self, number: usize) -> Option<Words> {
         self.session.word_page(number)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::process::{getgid, getpid, getuid};
-use sup_abi::{GroupId, Nanoseconds, Pages, ProcessId, R3Ptr, SUPGIPMODE, Status, UserId};
+use sup_abi::{GroupId, Nanoseconds, Pages, ProcessId, R0Ptr, R3Ptr, SUPGIPMODE, Status, UserId};
 use sup_core::gip::GipTicker;
 use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
@@ -120,8 +120,13 @@ impl Host for EmbeddedHost {
         self.0.memory.lock(start, pages)
     }
 
-    fn load_image(&self, _name: &str, file: &[u8]) -> Result<Self::Image, LoadError> {
-        let mut image = MappedImage::<ImagePages>::load(file, exports::<Self>())?;
+    fn load_image(
+        &self,
+        _name: &str,
+        file: &[u8],
+        provide: &mut dyn FnMut(&str) -> Option<R0Ptr>,
+    ) -> Result<Self::Image, LoadError> {
+        let mut image = MappedImage::<ImagePages>::load(file, exports::<Self>(), provide)?;
         image.memory_mut().show(file);
         Ok(image)
     }

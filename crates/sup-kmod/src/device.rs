@@ -8,6 +8,9 @@
 //! 4. The dispatcher carries it out. If the packet was malformed, nothing is copied back.
 //! 5. As many bytes as the answer's header says are copied out.
 //!
+//! A fast call of VMMR0 has numbers of its own and goes none of these ways: the argument is its only
+//! parameter, and what the call returns its only answer.
+//!
 //! # When the driver is there
 //! [`DRIVER`] is set by [`supdrv_start`] before the device exists, and cleared by [`supdrv_stop`] after
 //! it is gone: the kernel calls that only when no file is open and no mapping is left. Everything else
@@ -131,7 +134,8 @@ unsafe extern "C" fn supdrv_close(session: *mut c_void) {
     with_driver(|driver| driver.close_session(session));
 }
 
-/// Carries out a request. 0 or a negative `errno` value.
+/// Carries out a request: 0 or a negative `errno` value. For a fast call its status, which the kernel
+/// passes on as if it were one.
 ///
 /// # Safety
 /// `session` came from [`supdrv_open`] and is not closed before this returns.
@@ -143,6 +147,10 @@ unsafe extern "C" fn supdrv_ioctl(session: *mut c_void, number: u32, argument: u
     // SAFETY: `supdrv_open` gave away an `Arc` of this type, which `supdrv_close` takes back only after
     // this returned; it is not dropped here.
     let session = ManuallyDrop::new(unsafe { Arc::<KernelSession>::from_raw(raw) });
+    if let Some(operation) = ioctl::parse_fast(number) {
+        // The processor is the argument's lower half, all that the number has room to speak of.
+        return session.call_vmm_fast(operation, argument as u32).raw().into();
+    }
     match request(&session, number, UserAddress(argument)) {
         Ok(()) => 0,
         Err(PacketError(status)) => refusal(status).into(),

@@ -3,7 +3,7 @@
 use core::fmt::{self, Write};
 
 use sup_abi::request::ModuleDemand;
-use sup_abi::{Nanoseconds, Pages, R3Ptr, SUPGIPMODE, Status};
+use sup_abi::{Nanoseconds, Pages, R0Ptr, R3Ptr, SUPGIPMODE, Status};
 use sup_alloc::Arc;
 use sup_core::gip::GipTicker;
 use sup_core::host::{
@@ -130,7 +130,12 @@ impl Host for KernelHost {
         Block::lock(start, pages)
     }
 
-    fn load_image(&self, name: &str, file: &[u8]) -> Result<Self::Image, LoadError> {
+    fn load_image(
+        &self,
+        name: &str,
+        file: &[u8],
+        provide: &mut dyn FnMut(&str) -> Option<R0Ptr>,
+    ) -> Result<Self::Image, LoadError> {
         caller::may_load_code().map_err(|_| {
             LoadError::new(
                 Status::VERR_PERMISSION_DENIED,
@@ -140,7 +145,7 @@ impl Host for KernelHost {
                 ),
             )
         })?;
-        MappedImage::load(file, exports::<Self>())
+        MappedImage::load(file, exports::<Self>(), provide)
     }
 
     fn module_policy(&self) -> &ModulePolicy {

@@ -53,6 +53,10 @@ impl Destructor for NativeDestructor {
         R0Ptr::new(self.function as usize as u64)
     }
 
+    fn first_value(&self) -> R0Ptr {
+        R0Ptr::new(self.user1.addr() as u64)
+    }
+
     fn run(self, object: ObjectHandle) {
         (self.call)(&self, object);
     }

@@ -8,12 +8,13 @@
 //! loading and the module could change its own tables. An [`EntryPoint`] is made only of an exported
 //! symbol in executable memory of the same image; the calls check that once more.
 
+use core::ffi::c_void;
 use core::iter::once;
 use core::ops::Range;
 
-use sup_abi::{R0Ptr, SUPDRVSESSION, SUPR0SERVICEREQHDR, Status};
+use sup_abi::{R0Ptr, SUPDRVSESSION, SUPR0SERVICEREQHDR, SUPVMMR0REQHDR, Status};
 use sup_alloc::Vec;
-use sup_core::host::{EntryPoint, Image, LogLevel, ServiceCall};
+use sup_core::host::{EntryPoint, Image, LogLevel, ServiceCall, VmmCall};
 use sup_core::{LoadError, SessionHandle};
 
 use crate::calls::{self, Calls};
@@ -49,6 +50,9 @@ pub trait ImageMemory: Sized + Send + Sync + 'static {
     ) -> Result<(), Status>;
 }
 
+/// What the names of the driver's functions may start with.
+const DRIVER_PREFIX: &str = "SUPR0$";
+
 /// An exported symbol: where its name lies in [`MappedImage::names`], and its image offset.
 struct Exported {
     name: Range<usize>,
@@ -66,19 +70,30 @@ pub struct MappedImage<M> {
 }
 
 impl<M: ImageMemory> MappedImage<M> {
-    /// Checks `file`, maps it, binds its imports to `exports` and seals it. Nothing of it runs.
+    /// Checks `file`, maps it, binds its imports and seals it. Nothing of it runs.
+    ///
+    /// An import is what `provide` finds, and else what `exports` has. Older sources write `SUPR0$` before
+    /// the names of the driver's functions; it is dropped. That a file of this format cannot say which
+    /// module an import shall come from is the specification's case of an empty module name.
     ///
     /// # Errors
     /// `VERR_BAD_EXE_FORMAT` with the rule that the file breaks, `VERR_SYMBOL_NOT_FOUND` with the
     /// import that the driver does not have, `VERR_NO_EXEC_MEMORY`, `VERR_NO_MEMORY`.
     #[inline(never)]
-    pub fn load(file: &[u8], exports: &[Export]) -> Result<Self, LoadError> {
+    pub fn load(
+        file: &[u8],
+        exports: &[Export],
+        provide: &mut dyn FnMut(&str) -> Option<R0Ptr>,
+    ) -> Result<Self, LoadError> {
         let elf = Elf::parse(file).map_err(|error| sentence(&error))?;
         let bytes = elf.image_size();
         let mut memory = M::allocate(bytes)?;
         let base = memory.base().get();
-        elf.load(memory.writable(), base, &mut |name| find(exports, name))
-            .map_err(|error| sentence(&error))?;
+        let mut resolve = |name: &str| {
+            let name = name.strip_prefix(DRIVER_PREFIX).unwrap_or(name);
+            provide(name).map(R0Ptr::get).or_else(|| find(exports, name))
+        };
+        elf.load(memory.writable(), base, &mut resolve).map_err(|error| sentence(&error))?;
 
         let mut image =
             Self { memory, bytes, names: Vec::new(), exports: Vec::new(), code: Vec::new() };
@@ -168,7 +183,7 @@ impl<M: ImageMemory> Image for MappedImage<M> {
 
     fn call_init(&self, entry: EntryPoint, module: R0Ptr) -> Status {
         let Some(function) = self.callable(entry) else { return Status::VERR_INVALID_POINTER };
-        type Init = unsafe extern "C" fn(*mut core::ffi::c_void) -> i32;
+        type Init = unsafe extern "C" fn(*mut c_void) -> i32;
         // SAFETY: `callable` found the address in mapped code of this image, which lives as long as
         // `self`; that the exported `ModuleInit` has the header's prototype is the module's promise,
         // which whoever loads ring-0 code vouches for.
@@ -176,14 +191,14 @@ impl<M: ImageMemory> Image for MappedImage<M> {
         let status = calls::call::<M::Calls, _>(|| {
             // SAFETY: the prototype is the header's; the argument is an opaque value that the module
             // only hands back.
-            unsafe { init(module.get() as usize as *mut core::ffi::c_void) }
+            unsafe { init(module.get() as usize as *mut c_void) }
         });
         status.map_or(ABANDONED, Status::new)
     }
 
     fn call_term(&self, entry: EntryPoint, module: R0Ptr) {
         let Some(function) = self.callable(entry) else { return };
-        type Term = unsafe extern "C" fn(*mut core::ffi::c_void);
+        type Term = unsafe extern "C" fn(*mut c_void);
         // SAFETY: `callable` found the address in mapped code of this image; that the exported
         // `ModuleTerm` has the header's prototype is the module's promise.
         let term = unsafe { core::mem::transmute::<*const (), Term>(function) };
@@ -191,7 +206,7 @@ impl<M: ImageMemory> Image for MappedImage<M> {
         let _ = calls::call::<M::Calls, _>(|| {
             // SAFETY: the prototype is the header's; the driver calls it once, after the last other
             // call.
-            unsafe { term(module.get() as usize as *mut core::ffi::c_void) };
+            unsafe { term(module.get() as usize as *mut c_void) };
         });
     }
 
@@ -215,6 +230,49 @@ impl<M: ImageMemory> Image for MappedImage<M> {
             unsafe { handler(session_pointer(session), operation, argument, packet) }
         });
         status.map_or(ABANDONED, Status::new)
+    }
+
+    fn call_vmm(&self, entry: EntryPoint, call: VmmCall<'_>) -> Status {
+        let Some(function) = self.callable(entry) else { return Status::VERR_INVALID_POINTER };
+        type Entry = unsafe extern "C" fn(
+            *mut c_void,
+            u32,
+            u32,
+            *mut SUPVMMR0REQHDR,
+            u64,
+            *mut SUPDRVSESSION,
+        ) -> i32;
+        // SAFETY: `callable` found the address in mapped code of this image; that the exported
+        // `VMMR0EntryEx` has the prototype that the header's users know is the module's promise.
+        let entry = unsafe { core::mem::transmute::<*const (), Entry>(function) };
+        let packet = match call.packet {
+            Some(packet) => packet.as_mut_ptr().cast::<SUPVMMR0REQHDR>(),
+            None => core::ptr::null_mut(),
+        };
+        let vm = call.vm.get() as usize as *mut c_void;
+        let VmmCall { cpu, operation, argument, session, .. } = call;
+        let status = calls::call::<M::Calls, _>(|| {
+            // SAFETY: the prototype is that of the entry; the packet is null or `cbReq` bytes, as its
+            // header says, aligned to 8, exclusively borrowed for the time of the call; the VM is whatever
+            // ring 3 said, which the entry knows and checks.
+            unsafe { entry(vm, cpu, operation, packet, argument, session_pointer(session)) }
+        });
+        status.map_or(ABANDONED, Status::new)
+    }
+
+    fn call_fast(EntryPoint(entry): EntryPoint, vm: R0Ptr, cpu: u32, operation: u32) {
+        type Entry = unsafe extern "C" fn(*mut c_void, u32, u32);
+        let function = entry.get() as usize as *const ();
+        // SAFETY: `entry_point` of an image made the address, out of its mapped code, and the driver calls
+        // this only while it keeps that image (the argument at the top of `vm.rs`); that the exported
+        // `VMMR0EntryFast` has this prototype is the module's promise.
+        let entry = unsafe { core::mem::transmute::<*const (), Entry>(function) };
+        // A module that panics here has told so; what came of the call is in the VM, if anywhere.
+        let _ = calls::call::<M::Calls, _>(|| {
+            // SAFETY: the prototype is that of the entry; the VM is an object or a block of the session,
+            // which the driver keeps for the time of the call.
+            unsafe { entry(vm.get() as usize as *mut c_void, cpu, operation) };
+        });
     }
 }
 

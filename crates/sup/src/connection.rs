@@ -161,6 +161,15 @@ impl Connection {
         Ok((Status::new(header.rc), header.bytes_out as usize))
     }
 
+    /// Calls the fast entry of the hypervisor's module, without a packet.
+    #[inline]
+    pub(crate) fn call_vmm_fast(&self, operation: u32, cpu: u32) -> Status {
+        match &self.transport {
+            Transport::Embedded(client) => client.call_vmm_fast(operation, cpu),
+            Transport::Kernel(device) => device.call_vmm_fast(operation, cpu),
+        }
+    }
+
     /// The state word of a semaphore, in a page that stays mapped until the session is closed.
     ///
     /// # Errors

@@ -42,6 +42,7 @@ mod module;
 mod policy;
 mod semaphore;
 mod session;
+mod vmm;
 
 pub use backend::Backend;
 pub use clock::{Clock, ManualClock};
@@ -54,6 +55,7 @@ pub use module::{Module, ServiceModule};
 pub use policy::{ModulePolicy, read_signed};
 pub use semaphore::{EventSemaphore, ManualResetEvent, Timeout, WaitError};
 pub use session::Session;
+pub use vmm::VMM_MODULE_NAME;
 
 pub use sup_abi::request::{Counts, ModuleDemand, StatisticsOut};
 pub use sup_abi::{

@@ -68,11 +68,24 @@ impl Module {
         Ok(output.address)
     }
 
+    /// The address of the symbol with a number instead of a name, which `SUPR3GetSymbolR0` permits: modules
+    /// are ELF images, and those have none.
+    ///
+    /// # Errors
+    /// `VERR_SYMBOL_NOT_FOUND`, always.
+    pub fn symbol_by_ordinal(&self, ordinal: u16) -> Result<R0Ptr> {
+        Err(Error::new(
+            "GetSymbol",
+            Status::VERR_SYMBOL_NOT_FOUND,
+            format!("symbols have names here, and no numbers like {ordinal}"),
+        ))
+    }
+
     /// Gives the reference back and says how that went. Corresponds to `SUPR3FreeModule`.
     ///
     /// # Errors
-    /// `VERR_DANGLING_OBJECTS` if objects live whose destructor lies in the module; it stays loaded
-    /// until the session is closed.
+    /// `VERR_DANGLING_OBJECTS` if objects live whose destructor lies in the module, and which; it
+    /// stays loaded until the session is closed.
     pub fn free(mut self) -> Result<()> {
         self.release()
     }
@@ -83,7 +96,13 @@ impl Module {
         if base.is_nil() {
             return Ok(());
         }
-        self.session.connection().call::<FreeModule>(&ImageIn { base }).map(|_| ())
+        let reply = self.session.connection().exchange::<FreeModule>(&ImageIn { base })?;
+        if reply.status.is_success() {
+            return Ok(());
+        }
+        let message = reply.output.map(|output| output.message);
+        let message = message.as_ref().and_then(|field| terminated(field)).unwrap_or_default();
+        Err(Error::new("FreeModule", reply.status, message.to_owned()))
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Group {
     Services,
     /// Modules that panic.
     Panics,
+    /// Calling the hypervisor's module.
+    Vmm,
     /// Ring 0's reference-counted objects.
     Objects,
     /// What the processor says of itself.
@@ -51,6 +53,7 @@ impl Group {
             Self::Images => "images",
             Self::Services => "services",
             Self::Panics => "panics",
+            Self::Vmm => "vmm",
             Self::Objects => "objects",
             Self::Platform => "platform",
             Self::Gip => "gip",

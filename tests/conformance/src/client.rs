@@ -283,7 +283,14 @@ pub(crate) fn exchange(raw: &dyn RawSession, packet: &Packet) -> Verdict<Answer>
     let bytes_out = header.bytes_out as usize;
     check!((HEADER_BYTES..=reply.packet.len()).contains(&bytes_out), "{bytes_out} bytes answered");
     check!(reply.packet[bytes_out..] == packet.bytes[bytes_out..], "written behind the answer");
-    let explains = [Function::Connect, Function::LoadModule, Function::CallService];
+    let explains = [
+        Function::Connect,
+        Function::LoadModule,
+        Function::FreeModule,
+        Function::CallService,
+        Function::CallVmm,
+        Function::CallVmmBig,
+    ];
     let is_mute = !explains.iter().any(|function| u32::from(*function) == packet.function);
     if Status::new(header.rc).is_failure() && is_mute {
         same!(bytes_out, HEADER_BYTES, "size of a failed request's answer");

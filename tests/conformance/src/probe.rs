@@ -36,6 +36,10 @@ images! {
     PANIC = "panic";
     /// Panics in its `ModuleInit` too.
     PANIC_INIT = "panic_init";
+    /// Its `ModuleInit` registers an object and fails, see [`registering_init`].
+    REGISTERING_INIT = "registering_init";
+    /// Imports from VMMR0.
+    IMPORTING = "importing";
     THREAD_LOCAL = "thread_local";
     CONSTRUCTOR = "constructor";
     MISSING_IMPORT = "missing_import";
@@ -48,6 +52,8 @@ images! {
 pub(crate) const INIT_HANDLER: &str = "initServiceReqHandler";
 /// The handler of the modules made of `panic.c`.
 pub(crate) const PANIC_HANDLER: &str = "panicServiceReqHandler";
+/// The handler of [`IMPORTING`].
+pub(crate) const IMPORTING_HANDLER: &str = "importingServiceReqHandler";
 /// The handler of the modules made of `refused.c`.
 pub(crate) const REFUSED_HANDLER: &str = "refusedServiceReqHandler";
 /// The handler of [`PROBE`].
@@ -55,13 +61,22 @@ pub(crate) const PROBE_HANDLER: &str = "probeServiceReqHandler";
 
 /// A module whose `ModuleInit` waits for an event, named by a session as ring 0 knows it and its handle.
 pub(crate) fn waiting_init(session: u64, event: u32) -> Verdict<Vec<u8>> {
+    with_words(WAITING_INIT, [session, event.into()])
+}
+
+/// A module whose `ModuleInit` registers an object of a session and fails.
+pub(crate) fn registering_init(session: u64) -> Verdict<Vec<u8>> {
+    with_words(REGISTERING_INIT, [session, 0])
+}
+
+/// An image of `init.c` that knows two words.
+fn with_words(image: &[u8], words: [u64; 2]) -> Verdict<Vec<u8>> {
     /// Of `g_au64WaitFor` in `modules/init.c`.
     const MAGIC: [u64; 2] = [0x726f_6620_7469_6177, 0x2173_6569_6c61_6421];
     let magic = MAGIC.as_bytes();
-    let place = WAITING_INIT.windows(magic.len()).position(|bytes| bytes == magic);
+    let place = image.windows(magic.len()).position(|bytes| bytes == magic);
     let place = place.ok_or_else(|| Stop::failed("the image has no place for the event"))?;
-    let mut image = WAITING_INIT.to_vec();
-    let words = [session, event.into()];
+    let mut image = image.to_vec();
     image[place + magic.len()..][..size_of_val(&words)].copy_from_slice(words.as_bytes());
     Ok(image)
 }

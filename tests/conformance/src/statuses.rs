@@ -42,6 +42,7 @@ pub const STATUSES: &[Row] = {
         ),
         (F::FreeModule, &[S::VINF_SUCCESS, S::VERR_INVALID_HANDLE, S::VERR_DANGLING_OBJECTS]),
         (F::GetSymbol, &[S::VINF_SUCCESS, S::VERR_INVALID_HANDLE, S::VERR_SYMBOL_NOT_FOUND]),
+        (F::CallVmm, &[S::VINF_SUCCESS, S::VERR_WRONG_ORDER]),
         (
             F::LowAlloc,
             &[
@@ -97,6 +98,10 @@ pub const STATUSES: &[Row] = {
         ),
         (F::ContFree, &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER]),
         (F::GetPagingMode, &[S::VINF_SUCCESS]),
+        (
+            F::SetVm,
+            &[S::VINF_SUCCESS, S::VERR_WRONG_ORDER, S::VERR_ALREADY_EXISTS, S::VERR_ACCESS_DENIED],
+        ),
         (F::GipMap, &[S::VINF_SUCCESS, S::VERR_MAP_FAILED, S::VERR_NO_MEMORY]),
         (F::GipUnmap, &[S::VINF_SUCCESS]),
         (F::CallService, &[S::VINF_SUCCESS, S::VERR_SUPDRV_SERVICE_NOT_FOUND]),
@@ -122,11 +127,13 @@ pub const STATUSES: &[Row] = {
             ],
         ),
         (F::ModulePolicy, &[S::VINF_SUCCESS]),
+        (F::CallVmmBig, &[S::VINF_SUCCESS, S::VERR_WRONG_ORDER]),
         (F::Statistics, &[S::VINF_SUCCESS]),
         (
             F::SemaphoreWords,
             &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER, S::VERR_MAP_FAILED, S::VERR_NO_MEMORY],
         ),
+        (F::CallVmmFast, &[S::VINF_SUCCESS, S::VERR_INTERNAL_ERROR]),
     ]
 };
 

@@ -11,7 +11,7 @@
 //!
 //! Invariant: [`parse`] takes apart what [`number`] makes, and nothing else.
 
-use crate::Status;
+use crate::{SUP_VMMR0_DO_NOP, Status};
 
 /// The type in the numbers of all requests.
 pub const TYPE: u32 = b'S' as u32;
@@ -55,6 +55,35 @@ pub const fn parse(number: u32) -> Option<(u32, usize)> {
         return None;
     }
     Some((number & FUNCTION_MASK, (number >> SIZE_SHIFT & SIZE_MASK) as usize))
+}
+
+/// The first of the numbers that are fast calls.
+const FAST_CALLS: u32 = 0xc0;
+
+/// The number of a fast call of VMMR0.r0 with `operation`, one of `SUP_VMMR0_DO_*`, above which it is no
+/// number of ours.
+///
+/// The argument of the `ioctl` is the virtual processor, and no pointer: nothing is copied. What the call
+/// returns is 0, or the request's status, which a failure's `errno` is but for the sign.
+///
+/// ```
+/// use sup_abi::request::ioctl;
+/// assert_eq!(ioctl::fast_number(2), 0x53c2);
+/// assert_eq!(ioctl::parse_fast(0x53c2), Some(2));
+/// assert_eq!(ioctl::parse_fast(0x53c3), None);
+/// ```
+#[must_use]
+pub const fn fast_number(operation: u32) -> u32 {
+    // No direction and no size: Linux says so of an argument that is no pointer.
+    TYPE << TYPE_SHIFT | FAST_CALLS.saturating_add(operation)
+}
+
+/// The operation of a fast call, or `None` for any other number.
+#[must_use]
+#[inline]
+pub const fn parse_fast(number: u32) -> Option<u32> {
+    let operation = number.wrapping_sub(fast_number(0));
+    if operation <= SUP_VMMR0_DO_NOP { Some(operation) } else { None }
 }
 
 /// Statuses and their errors, one to one.
@@ -134,6 +163,20 @@ mod tests {
         }
         assert_eq!(parse(number(256 + 1, 24)), Some((0, 24)));
         assert_eq!(parse(number(u32::MAX, 24)), Some((0, 24)));
+    }
+
+    #[test]
+    fn fast_calls_and_requests_are_told_apart() {
+        for operation in 0..=SUP_VMMR0_DO_NOP {
+            let number = fast_number(operation);
+            assert_eq!((parse_fast(number), parse(number)), (Some(operation), None));
+        }
+        for row in TABLE {
+            assert_eq!(parse_fast(number(row.function.into(), 0)), None, "{}", row.name);
+        }
+        for other in [0, fast_number(0) - 1, fast_number(3), fast_number(u32::MAX), 0xc000_53c0] {
+            assert_eq!(parse_fast(other), None, "{other:#x}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The packets of the requests, each the part behind the [`Header`](super::Header).
 //!
-//! Neighbours: `table.rs` pairs them with numbers; `memory.rs` and `module.rs` hold those of their subsystem. Fields that the receiver must find zero are named
+//! Neighbours: `table.rs` pairs them with numbers; `memory.rs`, `module.rs` and `vmm.rs` hold those of
+//! their subsystems. Fields that the receiver must find zero are named
 //! `reserved`. Addresses in ring 0 are values for ring-0 modules; ring 3 cannot use them.
 
 #![expect(
@@ -26,9 +27,11 @@ macro_rules! packets {
 
 mod memory;
 mod module;
+mod vmm;
 
 pub use memory::*;
 pub use module::*;
+pub use vmm::*;
 
 /// The random name of a session: nonzero, and meaningless to anybody but its driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromBytes, IntoBytes, Immutable, KnownLayout)]

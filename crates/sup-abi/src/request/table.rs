@@ -48,10 +48,12 @@ requests! {
         "Agrees on the protocol version and names the session.";
     LoadModule = 4, LoadModuleIn [Bytes] => LoadModuleOut [None],
         "Loads a ring-0 module image, or adds a reference to a loaded one.";
-    FreeModule = 5, ImageIn [None] => Empty [None],
+    FreeModule = 5, ImageIn [None] => FreeModuleOut [None],
         "Gives one reference to a module back.";
     GetSymbol = 6, GetSymbolIn [None] => GetSymbolOut [None],
         "Looks a symbol of a loaded module up.";
+    CallVmm = 7, CallVmmIn [Bytes] => CallVmmOut [Bytes],
+        "Calls VMMR0.r0, with a packet of up to 4047 bytes or without one.";
     LowAlloc = 8, PageCountIn [None] => MemoryOut [PhysicalAddresses],
         "Allocates pages below 4 GiB, mapped in both rings.";
     LowFree = 9, AddressIn [None] => Empty [None],
@@ -74,6 +76,8 @@ requests! {
         "Frees what `ContAlloc` gave.";
     GetPagingMode = 18, Empty [None] => PagingModeOut [None],
         "Reads the paging mode of the host.";
+    SetVm = 19, SetVmIn [None] => Empty [None],
+        "Chooses the VM of the session's fast calls: the handle or the first value of an object of type VM that the session references, or the ring-0 address of one of its memory blocks; 0 for none.";
     GipMap = 20, Empty [None] => GipMapOut [None],
         "Maps the Global Information Page read-only.";
     GipUnmap = 21, Empty [None] => Empty [None],
@@ -86,10 +90,14 @@ requests! {
         "Creates a semaphore, or reads the resolution of waits.";
     VtCaps = 26, Empty [None] => VtCapsOut [None],
         "Reads the virtualisation capabilities of the host.";
+    CallVmmBig = 27, CallVmmIn [Bytes] => CallVmmOut [Bytes],
+        "Calls VMMR0.r0 with a packet of up to 512 KiB.";
     Statistics = 40, Empty [None] => StatisticsOut [None],
         "Counts what the driver holds, in all sessions and in the caller's.";
     SemaphoreWords = 41, SemaphoreWordsIn [None] => SemaphoreWordsOut [None],
         "Maps a page of the state words of the session's semaphores.";
     ModulePolicy = 43, Empty [None] => ModulePolicyOut [None],
         "Tells what the driver demands of modules, and which keys it trusts.";
+    CallVmmFast = 44, CallVmmFastIn [None] => Empty [None],
+        "Calls the fast entry of VMMR0.r0 for the session's VM; the kernel's device has numbers for it that take no packet.";
 }

@@ -3,8 +3,8 @@
 //! Neighbours: `dispatch.rs` checks the header and the sizes, `image/` keeps the images.
 
 use sup_abi::request::{
-    CallService, CallServiceOut, GetSymbol, GetSymbolOut, LoadModule, LoadModuleOut, MESSAGE_BYTES,
-    ModulePolicy, Request, Trust, terminated,
+    CallService, CallServiceOut, FreeModule, FreeModuleOut, GetSymbol, GetSymbolOut, LoadModule,
+    LoadModuleOut, MESSAGE_BYTES, ModulePolicy, Request, Trust, terminated,
 };
 use sup_abi::{
     R0Ptr, SERVICE_PACKET_BYTES_LIMIT, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status,
@@ -51,9 +51,7 @@ impl<H: Host> Driver<H> {
                 Status::VINF_SUCCESS
             }
             Err(error) => {
-                for (place, byte) in output.message.iter_mut().zip(error.message.bytes()) {
-                    *place = byte;
-                }
+                write_message(&mut output.message, &error.message);
                 error.status
             }
         };
@@ -67,6 +65,25 @@ impl<H: Host> Driver<H> {
         packet.input::<ModulePolicy>()?;
         let policy = self.host().module_policy();
         packet.answer::<ModulePolicy>(Ok(policy.describe()));
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(super) fn free_image(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        let input = packet.input::<FreeModule>()?;
+        let mut output = FreeModuleOut { message: [0; MESSAGE_BYTES] };
+        let status = match self.free_module(session, input.base) {
+            Ok(()) => Status::VINF_SUCCESS,
+            Err(error) => {
+                write_message(&mut output.message, &error.message);
+                error.status
+            }
+        };
+        packet.answer_with::<FreeModule>(status, output);
         Ok(())
     }
 
@@ -115,5 +132,12 @@ impl<H: Host> Driver<H> {
         // The request goes back whatever the status, as the service left it.
         packet.answer_with::<CallService>(status, CallServiceOut { reserved: [0; 5] });
         Ok(())
+    }
+}
+
+/// Writes a sentence into a field of zeros.
+fn write_message(field: &mut [u8; MESSAGE_BYTES], sentence: &str) {
+    for (place, byte) in field.iter_mut().zip(sentence.bytes()) {
+        *place = byte;
     }
 }

@@ -24,11 +24,13 @@ use sup_alloc::Arc;
 use sup_signature::ContentHash;
 
 use self::policy::{Admitted, Signer};
+use self::vmm::VmmEntries;
 use crate::Deadline;
-use crate::host::{EntryPoint, Host, Image, Interruption, ServiceCall, Wait, WaitQueue};
+use crate::host::{EntryPoint, Host, Image, Interruption, ServiceCall, VmmCall, Wait, WaitQueue};
 
 pub(crate) mod policy;
 pub(crate) mod table;
+pub(crate) mod vmm;
 
 /// A sentence of bounded length. What does not fit is cut off at a word of the format.
 pub type Message = ArrayString<{ MESSAGE_BYTES - 1 }>;
@@ -66,9 +68,6 @@ impl From<sup_alloc::OutOfMemory> for LoadError {
 
 /// The name of a module.
 pub type ModuleName = ArrayString<IMAGE_NAME_CHARS_MAX>;
-
-/// The module that holds the entry points of a hypervisor; it cannot be a service.
-const VMM_MODULE: &str = "VMMR0.r0";
 
 /// Checks a module's name.
 ///
@@ -149,6 +148,10 @@ pub(crate) struct LoadedImage<H: Host> {
     signer: Signer,
     image: H::Image,
     term: Option<EntryPoint>,
+    /// `None` for every other module than the VMM.
+    vmm: Option<VmmEntries>,
+    /// The VMM, if the image imports from it: counted among its dependents.
+    provider: Option<Arc<LoadedImage<H>>>,
     /// Address of the service request handler, 0 while there is none.
     handler: AtomicU64,
     /// What the module knows itself by.
@@ -161,25 +164,34 @@ pub(crate) struct LoadedImage<H: Host> {
 }
 
 impl<H: Host> LoadedImage<H> {
+    /// # Errors
+    /// `VERR_SYMBOL_NOT_FOUND` if the VMM lacks one of its entries.
     pub(crate) fn new(
         name: ModuleName,
         admitted: &Admitted<'_>,
         image: H::Image,
         module: R0Ptr,
-    ) -> Self {
+        provider: Option<Arc<Self>>,
+    ) -> Result<Self, LoadError> {
         let term = image.entry_point("ModuleTerm");
-        Self {
+        Ok(Self {
+            vmm: VmmEntries::of(&name, &image)?,
             name,
             hash: admitted.hash,
             signer: admitted.signer,
             image,
             term,
+            provider,
             handler: AtomicU64::new(0),
             module,
             running: AtomicU64::new(0),
             is_draining: AtomicBool::new(false),
             drained: H::WaitQueue::default(),
-        }
+        })
+    }
+
+    pub(crate) fn vmm_entries(&self) -> Option<VmmEntries> {
+        self.vmm
     }
 
     pub(crate) fn image(&self) -> &H::Image {
@@ -189,17 +201,11 @@ impl<H: Host> LoadedImage<H> {
     /// Makes the image a service, or finds that it is one with this handler already.
     ///
     /// # Errors
-    /// `VERR_INTERNAL_ERROR` for the hypervisor's module, `VERR_SYMBOL_NOT_FOUND` if there is no such
-    /// function, `VERR_INVALID_PARAMETER` if the service has another handler.
+    /// `VERR_SYMBOL_NOT_FOUND` if there is no such function, `VERR_INVALID_PARAMETER` if the service has
+    /// another handler.
     fn set_handler(&self, handler: &str) -> Result<(), LoadError> {
         if handler.is_empty() {
             return Ok(());
-        }
-        if self.name.as_str() == VMM_MODULE {
-            return Err(LoadError::new(
-                Status::VERR_INTERNAL_ERROR,
-                format_args!("{VMM_MODULE} cannot be a service module"),
-            ));
         }
         let Some(EntryPoint(entry)) = self.image.entry_point(handler) else {
             return Err(LoadError::new(
@@ -257,22 +263,36 @@ impl<H: Host> LoadedImage<H> {
 /// A call that runs in an image, and keeps it mapped.
 pub(crate) struct Call<H: Host> {
     loaded: Arc<LoadedImage<H>>,
-    handler: EntryPoint,
+    entry: EntryPoint,
 }
 
 impl<H: Host> Call<H> {
     /// Announces a call of the image's service. The caller holds the lock of the session's list, from
     /// which the image is removed before it is drained.
     pub(crate) fn begin(loaded: &Arc<LoadedImage<H>>) -> Option<Self> {
-        let handler = loaded.handler()?;
-        // Relaxed: the list's lock orders it before `drain`.
+        Some(Self::of(loaded, loaded.handler()?))
+    }
+
+    /// Announces a call of the VMM. The caller holds the lock of the table, in which the image stops being
+    /// live before it is drained.
+    fn begin_vmm(loaded: &Arc<LoadedImage<H>>) -> Option<Self> {
+        Some(Self::of(loaded, loaded.vmm?.ex))
+    }
+
+    fn of(loaded: &Arc<LoadedImage<H>>, entry: EntryPoint) -> Self {
+        // Relaxed: the lock that the caller holds orders it before `drain`.
         loaded.running.fetch_add(1, Ordering::Relaxed);
-        Some(Self { loaded: loaded.clone(), handler })
+        Self { loaded: loaded.clone(), entry }
+    }
+
+    /// Calls the VMM.
+    pub(crate) fn run_vmm(&self, call: VmmCall<'_>) -> Status {
+        self.loaded.image.call_vmm(self.entry, call)
     }
 
     /// Calls the service.
     pub(crate) fn run(&self, call: ServiceCall<'_>) -> Status {
-        self.loaded.image.call_service(self.handler, call)
+        self.loaded.image.call_service(self.entry, call)
     }
 }
 

@@ -5,31 +5,52 @@
 //!
 //! Lock order: the table (sleeping), then a session's list (sleeping), then the object registry.
 //!
-//! Invariant: an entry's `references` is the sum of the counts in all sessions' lists.
+//! Invariant: an entry's `references` is the sum of the counts in all sessions' lists; an image is retired
+//! when neither those nor dependents are left.
 
 use sup_abi::{R0Ptr, Status};
 use sup_alloc::{Arc, Vec};
 
 use super::policy::{Admitted, Signer};
+use super::vmm::{import, refuse_service};
 use super::{Call, LoadError, LoadedImage, ModuleName, Rest, checked_name};
 use crate::host::{Host, Image, LogLevel};
 use crate::segments::lock_with_room;
 use crate::slots::Handle;
 use crate::{Driver, Session};
 
-enum State<H: Host> {
+pub(super) enum State<H: Host> {
     /// Some thread loads or unloads it.
     Busy,
     Live {
         loaded: Arc<LoadedImage<H>>,
+        /// Of the sessions that loaded it.
         references: u64,
+        /// Of the VMM: modules that import from it, and sessions whose VM is set.
+        dependents: u64,
     },
 }
 
-struct Entry<H: Host> {
+pub(super) struct Entry<H: Host> {
     name: ModuleName,
     rest: Arc<Rest<H>>,
-    state: State<H>,
+    pub(super) state: State<H>,
+}
+
+impl<H: Host> Entry<H> {
+    /// Takes so many off. If none is left, the image is to be retired, and the entry is busy until then.
+    #[must_use]
+    pub(super) fn give_back(&mut self, fewer: u64, fewer_dependents: u64) -> Option<Arc<Rest<H>>> {
+        let State::Live { references, dependents, .. } = &mut self.state else { return None };
+        *references = references.saturating_sub(fewer);
+        *dependents = dependents.saturating_sub(fewer_dependents);
+        if (*references, *dependents) != (0, 0) {
+            return None;
+        }
+        self.rest.set(true);
+        self.state = State::Busy;
+        Some(self.rest.clone())
+    }
 }
 
 /// All images. The driver guards it with a sleeping lock.
@@ -39,7 +60,7 @@ pub(crate) struct ImageTable<H: Host> {
 
 /// The references of one session to one image.
 pub(crate) struct ImageUse<H: Host> {
-    loaded: Arc<LoadedImage<H>>,
+    pub(super) loaded: Arc<LoadedImage<H>>,
     count: u64,
 }
 
@@ -75,17 +96,17 @@ impl<H: Host> ImageTable<H> {
         Self { entries: Vec::new() }
     }
 
-    /// Number of references of all sessions to all images.
+    /// Number of references to all images, of all sessions and of dependents.
     pub(crate) fn references(&self) -> u64 {
         let of = |entry: &Entry<H>| match entry.state {
-            State::Live { references, .. } => references,
+            State::Live { references, dependents, .. } => references.saturating_add(dependents),
             State::Busy => 0,
         };
         self.entries.iter().map(of).fold(0, u64::saturating_add)
     }
 
-    fn find(&mut self, name: &ModuleName) -> Option<&mut Entry<H>> {
-        self.entries.iter_mut().find(|entry| entry.name == *name)
+    pub(super) fn find(&mut self, name: &str) -> Option<&mut Entry<H>> {
+        self.entries.iter_mut().find(|entry| entry.name.as_str() == name)
     }
 
     fn remove(&mut self, name: &ModuleName) {
@@ -107,7 +128,7 @@ impl<H: Host> ImageTable<H> {
             self.entries.try_push(entry)?;
             return Ok(Plan::Load(rest));
         };
-        let State::Live { loaded, references } = &mut entry.state else {
+        let State::Live { loaded, references, .. } = &mut entry.state else {
             return Ok(Plan::WaitFor(entry.rest.clone()));
         };
         let hash = admitted.hash;
@@ -155,6 +176,7 @@ impl<H: Host> Driver<H> {
         file: &[u8],
     ) -> Result<Loaded, LoadError> {
         let name = checked_name(name)?;
+        refuse_service(&name, handler)?;
         let admitted = self.host().module_policy().admit(&name, file)?;
         self.load_admitted(session, name, &admitted, handler)
     }
@@ -192,12 +214,18 @@ impl<H: Host> Driver<H> {
         admitted: &Admitted<'_>,
         handler: &str,
     ) -> Result<Loaded, LoadError> {
-        let result = self.bring_up(name, admitted, handler).and_then(|loaded| {
+        let provider = self.hold_provider(session, &name);
+        let made = self.bring_up(name, admitted, handler, provider.as_ref());
+        let imports = made.as_ref().is_ok_and(|loaded| loaded.provider.is_some());
+        let result = made.and_then(|loaded| {
             self.publish(session, &loaded).inspect_err(|_| self.take_down(&loaded))?;
             self.log_load(&loaded);
             let (base, bytes) = (loaded.image.base(), loaded.image.bytes());
             Ok(Loaded { base, bytes, was_loaded: false, signer: admitted.signer })
         });
+        if let Some(provider) = provider.filter(|_| !imports || result.is_err()) {
+            self.release_vmm(provider);
+        }
         if result.is_err() {
             self.images().lock().remove(&name);
         }
@@ -222,14 +250,20 @@ impl<H: Host> Driver<H> {
         name: ModuleName,
         admitted: &Admitted<'_>,
         handler: &str,
+        provider: Option<&Arc<LoadedImage<H>>>,
     ) -> Result<Arc<LoadedImage<H>>, LoadError> {
-        let image = self.host().load_image(&name, admitted.content)?;
+        let mut imports = false;
+        let image = self.host().load_image(&name, admitted.content, &mut |symbol| {
+            import(provider, symbol).inspect(|_| imports = true)
+        })?;
+        let provider = provider.filter(|_| imports).cloned();
         let module =
             lock_with_room(self.modules())?.insert_with(|_| ()).ok_or(Status::VERR_NO_MEMORY)?;
-        let made = Arc::try_new(LoadedImage::new(name, admitted, image, R0Ptr::new(module.raw())));
-        let started = made.map_err(LoadError::from).and_then(|loaded| {
+        let made = LoadedImage::new(name, admitted, image, R0Ptr::new(module.raw()), provider);
+        let started = made.and_then(|loaded| {
+            let loaded = Arc::try_new(loaded)?;
             loaded.set_handler(handler)?;
-            loaded.initialise()?;
+            loaded.initialise().inspect_err(|_| self.forget_destructors(&loaded))?;
             Ok(loaded)
         });
         if started.is_err() {
@@ -244,7 +278,7 @@ impl<H: Host> Driver<H> {
         let mut table = self.images().lock();
         let entry = table.find(&loaded.name).ok_or(Status::VERR_INTERNAL_ERROR)?;
         add_use(&mut session.images().lock(), loaded)?;
-        entry.state = State::Live { loaded: loaded.clone(), references: 1 };
+        entry.state = State::Live { loaded: loaded.clone(), references: 1, dependents: 0 };
         Ok(())
     }
 
@@ -253,7 +287,8 @@ impl<H: Host> Driver<H> {
     /// # Errors
     /// `VERR_INVALID_HANDLE` if the session has not loaded it, `VERR_DANGLING_OBJECTS` if objects live
     /// whose destructor lies in it.
-    pub(crate) fn free_module(&self, session: &Session<H>, base: R0Ptr) -> Result<(), Status> {
+    #[inline(never)]
+    pub(crate) fn free_module(&self, session: &Session<H>, base: R0Ptr) -> Result<(), LoadError> {
         let mut table = self.images().lock();
         let mut list = session.images().lock();
         let position = list
@@ -262,53 +297,43 @@ impl<H: Host> Driver<H> {
             .ok_or(Status::VERR_INVALID_HANDLE)?;
         let used = list.get_mut(position).ok_or(Status::VERR_INTERNAL_ERROR)?;
         let entry = table.find(&used.loaded.name).ok_or(Status::VERR_INTERNAL_ERROR)?;
-        let State::Live { references, .. } = &mut entry.state else {
-            return Err(Status::VERR_INTERNAL_ERROR);
-        };
         if used.count > 1 {
             used.count = used.count.saturating_sub(1);
-            *references = references.saturating_sub(1);
+            // The session keeps others, so there is nothing to retire.
+            let _ = entry.give_back(1, 0);
             return Ok(());
         }
-        self.refuse_dangling(session, &used.loaded, *references)?;
-        *references = references.saturating_sub(1);
-        if *references != 0 {
-            list.remove(position);
-            return Ok(());
-        }
-        let rest = entry.rest.clone();
-        rest.set(true);
-        entry.state = State::Busy;
-        let last = list.remove(position);
+        let State::Live { references, dependents, .. } = entry.state else {
+            return Err(Status::VERR_INTERNAL_ERROR.into());
+        };
+        let is_last = (references, dependents) == (1, 0);
+        self.refuse_dangling((!is_last).then_some(session), &used.loaded)?;
+        let last = entry.give_back(1, 0);
+        let removed = list.remove(position);
         drop(list);
         drop(table);
-        if let Some(used) = last {
+        if let (Some(used), Some(rest)) = (removed, last) {
             self.retire(used.loaded, &rest);
         }
         Ok(())
     }
 
-    /// Refuses to drop a reference that the destructors of living objects still need.
+    /// Refuses to drop a reference that the destructors of living objects still need: of the session's
+    /// objects, or of all.
     fn refuse_dangling(
         &self,
-        session: &Session<H>,
+        session: Option<&Session<H>>,
         loaded: &LoadedImage<H>,
-        references: u64,
-    ) -> Result<(), Status> {
-        let of_session = (references > 1).then(|| session.objects());
+    ) -> Result<(), LoadError> {
         let (base, bytes) = (loaded.image.base(), loaded.image.bytes());
-        let dangling = self.objects().lock().destructors_in(base, bytes, of_session);
-        if dangling == 0 {
+        let dangling =
+            self.objects().lock().destructors_in(base, bytes, session.map(Session::objects));
+        if dangling.count == 0 {
             return Ok(());
         }
-        self.host().log(
-            LogLevel::Warning,
-            format_args!(
-                "module '{}' stays loaded: {dangling} object(s) have their destructor in it",
-                loaded.name
-            ),
-        );
-        Err(Status::VERR_DANGLING_OBJECTS)
+        let sentence = format_args!("module '{}' stays loaded: {dangling}", loaded.name);
+        self.host().log(LogLevel::Warning, sentence);
+        Err(LoadError::new(Status::VERR_DANGLING_OBJECTS, sentence))
     }
 
     /// Gives everything back that `session` loaded, newest first. For the end of a session.
@@ -316,16 +341,7 @@ impl<H: Host> Driver<H> {
         while let Some(used) = { session.images().lock().pop() } {
             let last = {
                 let mut table = self.images().lock();
-                let Some(entry) = table.find(&used.loaded.name) else { continue };
-                let State::Live { references, .. } = &mut entry.state else { continue };
-                *references = references.saturating_sub(used.count);
-                if *references == 0 {
-                    entry.rest.set(true);
-                    entry.state = State::Busy;
-                    Some(entry.rest.clone())
-                } else {
-                    None
-                }
+                table.find(&used.loaded.name).and_then(|entry| entry.give_back(used.count, 0))
             };
             if let Some(rest) = last {
                 self.retire(used.loaded, &rest);
@@ -334,20 +350,24 @@ impl<H: Host> Driver<H> {
     }
 
     /// Takes an image down that lost its last reference, and its name out of the table.
-    fn retire(&self, loaded: Arc<LoadedImage<H>>, rest: &Rest<H>) {
+    #[inline(never)]
+    pub(super) fn retire(&self, loaded: Arc<LoadedImage<H>>, rest: &Rest<H>) {
         self.take_down(&loaded);
-        let name = loaded.name;
+        let (name, provider) = (loaded.name, loaded.provider.clone());
         // Unmaps: before the name can be loaded again, so that two never coexist.
         drop(loaded);
         self.images().lock().remove(&name);
         rest.set(false);
+        // The VMM imports from nobody, so this goes no deeper.
+        if let Some(provider) = provider {
+            self.release_vmm(provider);
+        }
     }
 
     /// Lets the calls in an image end, then its objects and itself. It stays mapped.
     fn take_down(&self, loaded: &LoadedImage<H>) {
         loaded.drain();
-        let image = loaded.image();
-        self.objects().lock().forget_destructors_in(image.base(), image.bytes());
+        self.forget_destructors(loaded);
         loaded.terminate();
         self.modules().lock().remove(Handle::from_raw(loaded.module.get()));
     }
@@ -364,6 +384,12 @@ impl<H: Host> Driver<H> {
             (offset < loaded.image.bytes() as u64)
                 .then_some(ModulePlace { name: entry.name, offset })
         })
+    }
+
+    /// Objects whose destructor lies in an image die without it from now on.
+    fn forget_destructors(&self, loaded: &LoadedImage<H>) {
+        let image = loaded.image();
+        self.objects().lock().forget_destructors_in(image.base(), image.bytes());
     }
 
     /// The address of a symbol in an image that `session` loaded.

@@ -104,10 +104,10 @@ fn destructor_of_an_unloaded_module_is_forgotten() {
     let mut registry = Registry::new();
     let session = session(&mut registry);
     object(&mut registry, session);
-    assert_eq!(registry.destructors_in(R0Ptr::new(0x5000), 1, None), 1);
-    assert_eq!(registry.destructors_in(R0Ptr::new(0x4000), 0x1000, Some(session)), 0);
+    assert_eq!(registry.destructors_in(R0Ptr::new(0x5000), 1, None).count, 1);
+    assert_eq!(registry.destructors_in(R0Ptr::new(0x4000), 0x1000, Some(session)).count, 0);
     registry.forget_destructors_in(R0Ptr::new(0x4000), 0x2000);
-    assert_eq!(registry.destructors_in(R0Ptr::new(0x5000), 1, None), 0);
+    assert_eq!(registry.destructors_in(R0Ptr::new(0x5000), 1, None).count, 0);
 }
 
 #[derive(Debug, Clone)]

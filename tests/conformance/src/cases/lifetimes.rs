@@ -3,13 +3,16 @@
 use std::thread::scope;
 
 use sup::Status;
-use sup_abi::request::{SemaphoreKind, SemaphoreOperation};
-use sup_modules::{HELLO, hello};
+use sup_abi::request::{FreeModule, ImageIn, SemaphoreKind, SemaphoreOperation, terminated};
+use sup_modules::{HELLO, VMMR0, hello};
 
 use crate::backend::Backend;
 use crate::case::{Stop, Verdict, cases, check, same};
 use crate::client::Client;
-use crate::probe::{Board, INIT_HANDLER, OWN, Probe, op, waiting_init};
+use crate::probe::{
+    Board, IMPORTING, IMPORTING_HANDLER, INIT_HANDLER, OWN, Probe, op, registering_init,
+    waiting_init,
+};
 use crate::threads::{PATIENCE, QuietSignal, Sleeper};
 
 cases! { Modules {
@@ -28,6 +31,11 @@ cases! { Modules {
          (spec 6.1).",
     threads_load_and_free_at_once:
         "A name that comes and goes in many threads stays one module (spec 6.4).",
+    objects_of_a_failed_init_die_quietly:
+        "Objects that a failing ModuleInit registered lose their destructor with its image (spec 6.4).",
+    threads_load_call_and_free_everything:
+        "Eight threads that load, call and free the same and different modules in two sessions never \
+         call what is gone, and leave nothing (spec 6.4).",
     waiting_for_a_load_is_interrupted:
         "A thread that waits for another one's load is interrupted by a POSIX signal (spec 6.4).",
 }}
@@ -64,6 +72,11 @@ fn cannot_free_while_destructors_are_needed(backend: &dyn Backend) -> Verdict {
         same!(probe.free()?, Status::VERR_DANGLING_OBJECTS);
         same!(client.totals()?, before);
     }
+    let input = ImageIn { base: probe.base };
+    let (_, output) = client.call::<FreeModule>(&input)?;
+    let message = output.map(|output| output.message).unwrap_or([0; _]);
+    let sentence = terminated(&message).unwrap_or_default();
+    check!(sentence.contains(&format!("{object:#x}")), "it does not say which: '{sentence}'");
     Probe::load(&client)?;
     same!(probe.free()?, OK, "a reference that is not the session's last");
     same!(probe.free()?, Status::VERR_DANGLING_OBJECTS);
@@ -150,6 +163,65 @@ fn threads_load_and_free_at_once(backend: &dyn Backend) -> Verdict {
             .try_for_each(|thread| thread.join().map_err(|_| Stop::failed("a thread panicked"))?)
     })?;
     same!(clients[0].totals()?, [4, 0, 0, 0, 0, 0]);
+    Ok(())
+}
+
+fn objects_of_a_failed_init_die_quietly(backend: &dyn Backend) -> Verdict {
+    let client = Client::connect(backend)?;
+    let probe = Probe::load(&client)?;
+    let image = registering_init(probe.ask(op::FACTS, &[])?.1[2])?;
+    let load = client.try_load(&image, "init", INIT_HANDLER)?;
+    same!(load.status, Status::VERR_INTERNAL_ERROR, "{}", load.message);
+    let counts = client.statistics()?.session;
+    same!((counts.objects, counts.image_references), (1, 1));
+    // Its destructor traps, and is not even mapped any more.
+    drop(client);
+    same!(Client::connect(backend)?.totals()?, [1, 0, 0, 0, 0, 0]);
+    Ok(())
+}
+
+/// What one thread of [`threads_load_call_and_free_everything`] does over and over.
+fn load_call_and_free(client: &Client, thread: usize, round: usize) -> Verdict {
+    // A name of its own, a name of all, and the module that others import from.
+    let own = format!("own-{thread}");
+    let names = [HELLO.name, &own, "shared"];
+    let name = names[(thread + round) % names.len()];
+    let base = client.load(HELLO.image, name, hello::SERVICE_HANDLER)?.base;
+    let argument = (thread * 1_000 + round) as u64;
+    let status = client.call_service(name, hello::OP_ECHO_ARG, argument, &mut [])?;
+    same!(status, Status::new(argument as i32));
+
+    let vmm = client.load(VMMR0.image, VMMR0.name, "")?.base;
+    let user = client.load(IMPORTING, "importing", IMPORTING_HANDLER)?.base;
+    let operation = sup_modules::vmmr0::OP_STATUS;
+    // Freed first: what imports from it holds it.
+    same!(client.free_module(vmm)?, OK);
+    let status = client.call_service("importing", operation, argument, &mut [])?;
+    same!(status, Status::new(argument as i32));
+    same!(client.free_module(user)?, OK);
+    same!(client.free_module(base)?, OK);
+    Ok(())
+}
+
+fn threads_load_call_and_free_everything(backend: &dyn Backend) -> Verdict {
+    /// For each thread; `SUP_STRESS_ROUNDS` makes it longer.
+    const ROUNDS: usize = 15;
+    let rounds = std::env::var("SUP_STRESS_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
+    let rounds = rounds.unwrap_or(ROUNDS);
+    let clients = [Client::connect(backend)?, Client::connect(backend)?];
+    scope(|scope| {
+        let threads: Vec<_> = (0..8)
+            .map(|thread| {
+                let client = &clients[thread % 2];
+                let work = move |round| load_call_and_free(client, thread, round);
+                scope.spawn(move || (0..rounds).try_for_each(work))
+            })
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|thread| thread.join().map_err(|_| Stop::failed("a thread panicked"))?)
+    })?;
+    same!(clients[0].totals()?, [2, 0, 0, 0, 0, 0]);
     Ok(())
 }
 

@@ -16,6 +16,7 @@ mod semaphores;
 mod services;
 mod session;
 mod signatures;
+mod vmm;
 mod waits;
 mod words;
 
@@ -33,6 +34,7 @@ static GROUPS: &[&[Case]] = &[
     signatures::CASES,
     services::CASES,
     panics::CASES,
+    vmm::CASES,
     objects::CASES,
     platform::CASES,
     gip::CASES,

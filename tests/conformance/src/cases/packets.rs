@@ -7,7 +7,8 @@ use sup_abi::request::{
     Request, RequestInfo, SemaphoreCreate, SemaphoreCreateIn, SemaphoreOp, SemaphoreOpIn,
     SemaphoreQuery, TABLE, Tail,
 };
-use zerocopy::IntoBytes;
+use sup_abi::{SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC};
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::backend::{Backend, Feature};
 use crate::case::{Stop, Verdict, cases, same};
@@ -68,6 +69,13 @@ fn harmless(client: &Client, row: &RequestInfo) -> Packet {
             let input_of =
                 SemaphoreCreateIn { kind: 0, handle: 0, operation, reserved: 0, reserved2: 0 };
             input.copy_from_slice(input_of.as_bytes());
+        }
+        Function::CallVmmBig => {
+            // The one request whose tail is a must: the head of VMMR0's packet.
+            let tail = SUPVMMR0REQHDR { u32Magic: SUPVMMR0REQHDR_MAGIC, cbReq: 8 };
+            input.extend_from_slice(tail.as_bytes());
+            let bytes_out = row.bytes_out + size_of_val(&tail);
+            return Packet::new(row.function, cookies, &input, bytes_out);
         }
         _ => {}
     }
@@ -185,6 +193,8 @@ fn cannot_send_packet_without_whole_header(backend: &dyn Backend) -> Verdict {
 fn cannot_send_other_sizes(backend: &dyn Backend) -> Verdict {
     for_every_request(backend, "of another size", |row, packet| {
         let mut packets = Vec::new();
+        let header = Header::read_from_prefix(&packet.bytes);
+        let right_out = header.map_or(row.bytes_out, |(header, _)| header.bytes_out as usize);
         for change in [-8, -1, 1, 8, 4096] {
             let size = |right: usize| {
                 right.checked_add_signed(change).filter(|size| *size >= HEADER_BYTES)
@@ -193,7 +203,7 @@ fn cannot_send_other_sizes(backend: &dyn Backend) -> Verdict {
             if let (Some(bytes_in), Tail::None) = (size(row.bytes_in), row.tail_in) {
                 packets.push(packet.clone().with_bytes_in(bytes_in));
             }
-            if let Some(bytes_out) = size(row.bytes_out) {
+            if let Some(bytes_out) = size(right_out) {
                 packets.push(packet.clone().with_bytes_out(bytes_out));
             }
         }

@@ -11,12 +11,14 @@
 use std::mem::offset_of;
 
 use sup_abi::request::{
-    CONNECT_MAGIC, CallServiceIn, ConnectIn, Function, GetSymbolIn, HEADER_BYTES, HEADER_FLAGS,
-    Header, INITIAL_COOKIE, LoadModuleIn, LockPagesIn, MAX_PACKET_BYTES, PROTOCOL_VERSION,
-    PageAllocExIn, PageCountIn, PageMapKernelIn, PageProtectIn, RequestInfo, SemaphoreCreateIn,
-    SemaphoreOpIn, TABLE, Tail, ioctl, padded,
+    CONNECT_MAGIC, CallServiceIn, CallVmmIn, ConnectIn, Function, GetSymbolIn, HEADER_BYTES,
+    HEADER_FLAGS, Header, INITIAL_COOKIE, LoadModuleIn, LockPagesIn, MAX_PACKET_BYTES,
+    PROTOCOL_VERSION, PageAllocExIn, PageCountIn, PageMapKernelIn, PageProtectIn, RequestInfo,
+    SemaphoreCreateIn, SemaphoreOpIn, TABLE, Tail, ioctl, padded,
 };
-use sup_abi::{PAGE_SIZE, R0Ptr, R3Ptr, SUPR0SERVICEREQHDR_MAGIC, Status};
+use sup_abi::{
+    PAGE_SIZE, R0Ptr, R3Ptr, SUPR0SERVICEREQHDR_MAGIC, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC, Status,
+};
 use sup_modules::{HELLO, hello};
 use zerocopy::IntoBytes;
 
@@ -209,6 +211,11 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         .to_vec(),
         Function::CallService => call_service(random),
         Function::SemaphoreWords => [random.below(4) as u32, 0].as_bytes().to_vec(),
+        Function::SetVm => {
+            [if random.is_one_in(2) { 0 } else { random.next() }].as_bytes().to_vec()
+        }
+        Function::CallVmm | Function::CallVmmBig => call_vmm(random),
+        Function::CallVmmFast => [random.below(4) as u32, word(random)].as_bytes().to_vec(),
         Function::GetPagingMode
         | Function::GipMap
         | Function::GipUnmap
@@ -216,6 +223,18 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         | Function::ModulePolicy
         | Function::Statistics => Vec::new(),
     }
+}
+
+/// A call of VMMR0 with a packet, whose numbers say nothing to the driver.
+fn call_vmm(random: &mut Random) -> Vec<u8> {
+    let (vm, argument, bytes) = (random.next(), random.next(), 8 + random.below(64));
+    let (cpu, operation) = (word(random), word(random));
+    let header = SUPVMMR0REQHDR { u32Magic: SUPVMMR0REQHDR_MAGIC, cbReq: bytes as u32 };
+    let mut input = CallVmmIn { vm: R0Ptr::new(vm), cpu, operation, argument }.as_bytes().to_vec();
+    let end = input.len() + bytes;
+    input.extend_from_slice(header.as_bytes());
+    input.resize(end, 0x5a);
+    input
 }
 
 /// What is sent before anything is spoiled.

@@ -74,6 +74,12 @@ packets! {
         base: R0Ptr,
     }
 
+    /// Output of [`FreeModule`](super::FreeModule), also when the request fails.
+    FreeModuleOut (240) {
+        /// Why the request failed, NUL-terminated; empty if the status says it all.
+        message: [u8; MESSAGE_BYTES],
+    }
+
     /// Input of [`GetSymbol`](super::GetSymbol).
     GetSymbolIn (72) {
         /// [`LoadModuleOut::base`].
