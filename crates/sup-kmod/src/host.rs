@@ -130,6 +130,7 @@ impl Host for KernelHost {
         Block::lock(start, pages)
     }
 
+    #[inline(never)]
     fn load_image(
         &self,
         name: &str,

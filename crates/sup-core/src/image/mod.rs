@@ -164,18 +164,18 @@ pub(crate) struct LoadedImage<H: Host> {
 }
 
 impl<H: Host> LoadedImage<H> {
-    /// # Errors
-    /// `VERR_SYMBOL_NOT_FOUND` if the VMM lacks one of its entries.
-    pub(crate) fn new(
+    #[inline(never)]
+    pub(crate) fn try_new(
         name: ModuleName,
         admitted: &Admitted<'_>,
         image: H::Image,
         module: R0Ptr,
+        vmm: Option<VmmEntries>,
         provider: Option<Arc<Self>>,
-    ) -> Result<Self, LoadError> {
+    ) -> Result<Arc<Self>, sup_alloc::OutOfMemory> {
         let term = image.entry_point("ModuleTerm");
-        Ok(Self {
-            vmm: VmmEntries::of(&name, &image)?,
+        Arc::try_new(Self {
+            vmm,
             name,
             hash: admitted.hash,
             signer: admitted.signer,

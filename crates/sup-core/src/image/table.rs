@@ -12,7 +12,7 @@ use sup_abi::{R0Ptr, Status};
 use sup_alloc::{Arc, Vec};
 
 use super::policy::{Admitted, Signer};
-use super::vmm::{import, refuse_service};
+use super::vmm::{VmmEntries, import, refuse_service};
 use super::{Call, LoadError, LoadedImage, ModuleName, Rest, checked_name};
 use crate::host::{Host, Image, LogLevel};
 use crate::segments::lock_with_room;
@@ -252,24 +252,45 @@ impl<H: Host> Driver<H> {
         handler: &str,
         provider: Option<&Arc<LoadedImage<H>>>,
     ) -> Result<Arc<LoadedImage<H>>, LoadError> {
-        let mut imports = false;
-        let image = self.host().load_image(&name, admitted.content, &mut |symbol| {
-            import(provider, symbol).inspect(|_| imports = true)
-        })?;
-        let provider = provider.filter(|_| imports).cloned();
         let module =
             lock_with_room(self.modules())?.insert_with(|_| ()).ok_or(Status::VERR_NO_MEMORY)?;
-        let made = LoadedImage::new(name, admitted, image, R0Ptr::new(module.raw()), provider);
-        let started = made.and_then(|loaded| {
-            let loaded = Arc::try_new(loaded)?;
-            loaded.set_handler(handler)?;
-            loaded.initialise().inspect_err(|_| self.forget_destructors(&loaded))?;
-            Ok(loaded)
-        });
+        let started = self
+            .map_image(name, admitted, R0Ptr::new(module.raw()), provider)
+            .and_then(|loaded| self.start_image(loaded, handler));
         if started.is_err() {
             self.modules().lock().remove(module);
         }
         started
+    }
+
+    /// Maps an image, with its imports from `provider` and from the driver. Nothing of it runs.
+    #[inline(never)]
+    fn map_image(
+        &self,
+        name: ModuleName,
+        admitted: &Admitted<'_>,
+        module: R0Ptr,
+        provider: Option<&Arc<LoadedImage<H>>>,
+    ) -> Result<Arc<LoadedImage<H>>, LoadError> {
+        let mut imports = false;
+        let image = self.host().load_image(&name, admitted.content, &mut |symbol| {
+            import(provider, symbol).inspect(|_| imports = true)
+        })?;
+        let vmm = VmmEntries::of(&name, &image)?;
+        let provider = provider.filter(|_| imports).cloned();
+        Ok(LoadedImage::try_new(name, admitted, image, module, vmm, provider)?)
+    }
+
+    /// Finds the handler and calls `ModuleInit`.
+    #[inline(never)]
+    fn start_image(
+        &self,
+        loaded: Arc<LoadedImage<H>>,
+        handler: &str,
+    ) -> Result<Arc<LoadedImage<H>>, LoadError> {
+        loaded.set_handler(handler)?;
+        loaded.initialise().inspect_err(|_| self.forget_destructors(&loaded))?;
+        Ok(loaded)
     }
 
     /// Makes a loaded image visible, with one reference of `session`.

@@ -35,6 +35,7 @@ impl VmmEntries {
     ///
     /// # Errors
     /// `VERR_SYMBOL_NOT_FOUND` for the first of the three that it does not export as code.
+    #[inline(never)]
     pub(super) fn of(name: &ModuleName, image: &impl Image) -> Result<Option<Self>, LoadError> {
         if name.as_str() != VMM_MODULE {
             return Ok(None);
