@@ -89,7 +89,9 @@ fn unsafe_list() {
     good(
         check,
         "README.md",
-        &list("`sup-alloc`, `sup-ring0`\n`sup-embedded`, `sup-kmod` and `sup`, no `unsafe` else"),
+        &list(
+            "`sup-alloc`, `sup-ring0`\n`sup-embedded`, `sup-kmod`, `sup-module` and `sup`, no `unsafe` else",
+        ),
     );
     good(check, "ARCHITECTURE.md", "");
     bad(check, "README.md", "# supdrv", &[1]);
@@ -97,7 +99,7 @@ fn unsafe_list() {
     bad(
         check,
         "README.md",
-        &list("`sup-alloc` `sup-ring0` `sup-embedded` `sup-kmod` `sup` `supctl`"),
+        &list("`sup-alloc` `sup-ring0` `sup-embedded` `sup-kmod` `sup-module` `sup` `supctl`"),
         &[2],
     );
 }

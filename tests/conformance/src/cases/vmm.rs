@@ -540,7 +540,11 @@ fn vm_is_cleared_while_calls_run(backend: &dyn Backend) -> Verdict {
 
 fn symbols_have_no_ordinals(backend: &dyn Backend) -> Verdict {
     let session = backend.open()?;
-    let module = session.load_image(HELLO.image, HELLO.name, hello::SERVICE_HANDLER)?;
+    let module = session.load_image(
+        &sup_test_key::signed(HELLO.image, HELLO.name),
+        HELLO.name,
+        hello::SERVICE_HANDLER,
+    )?;
     for ordinal in [0, 1, 2, u16::MAX] {
         let status = module.symbol_by_ordinal(ordinal).map_err(|error| error.status());
         same!(status, Err(Status::VERR_SYMBOL_NOT_FOUND), "{ordinal}");
