@@ -49,7 +49,8 @@ pub use clock::{Clock, ManualClock};
 pub use error::{Error, Result};
 pub use gip::{CpuEntry, Gip};
 pub use memory::{
-    ContiguousMemory, LowMemory, Memory, PageMemory, RingZeroView, SharedPages, SharedView,
+    ContiguousMemory, LockedMemory, LowMemory, Memory, PageMemory, RingZeroView, SharedPages,
+    SharedView,
 };
 pub use module::{Module, ServiceModule};
 pub use policy::{ModulePolicy, read_signed};

@@ -3,11 +3,13 @@
 //! An owner for each kind: [`PageMemory`] is ordinary memory of the process (`process.rs`), seen as a
 //! slice; [`LowMemory`], [`ContiguousMemory`] and [`SharedPages`] come from the driver (`block.rs`):
 //! zeroed, locked, with a physical address for each page. Ring 0 may write to those at any time, so
-//! they are seen through [`SharedView`] (`view.rs`) and its atomic words only.
+//! they are seen through [`SharedView`] (`view.rs`) and its atomic words only. [`LockedMemory`] is memory of the
+//! process that is locked where it is (`locked.rs`).
 //!
 //! Invariant: whatever fails, no memory stays that has no owner.
 
 mod block;
+mod locked;
 mod process;
 mod view;
 
@@ -15,5 +17,6 @@ mod view;
 mod tests;
 
 pub use block::{ContiguousMemory, LowMemory, Memory, RingZeroView, SharedPages};
+pub use locked::LockedMemory;
 pub use process::PageMemory;
 pub use view::SharedView;

@@ -14,7 +14,7 @@ use std::sync::atomic::AtomicU64;
 
 use sup_abi::request::{
     AddressIn, ContAlloc, ContFree, Empty, HEADER_BYTES, LowAlloc, LowFree, MEMORY_SYNTHETIC_PHYS,
-    MemoryOut, PageAllocEx, PageAllocExIn, PageCountIn, PageFree, Request,
+    PageAllocEx, PageAllocExIn, PageCountIn, PageFree, Request,
 };
 use sup_abi::{LOW_CONT_ALLOC_MAX, PAGE_ALLOC_MAX, PAGE_SIZE, PhysAddr, R0Ptr, R3Ptr, Status};
 use sup_core::host::AddressSource;
@@ -73,12 +73,13 @@ impl<F: Request<In = AddressIn, Out = Empty>> Memory<F> {
                 "the driver gave memory without an address",
             );
         };
-        let source = if flags & MEMORY_SYNTHETIC_PHYS == 0 {
-            AddressSource::Machine
-        } else {
-            AddressSource::Synthetic
-        };
+        let source = address_source(flags);
         Ok(Self { session: session.clone(), start, r0, pages, source, free: PhantomData })
+    }
+
+    /// Its session, and where it starts in this process.
+    pub(super) fn parts(&self) -> (&Session, NonNull<u8>) {
+        (&self.session, self.start)
     }
 
     /// Where it starts in this process.
@@ -194,11 +195,11 @@ impl Session {
     }
 
     /// Sends a request that answers with a physical address for each page.
-    fn allocate<R: Request<Out = MemoryOut>>(
+    pub(super) fn allocate<R: Request>(
         &self,
         input: &R::In,
         pages: u32,
-    ) -> Result<(MemoryOut, Vec<PhysAddr>)> {
+    ) -> Result<(R::Out, Vec<PhysAddr>)> {
         let bytes_out = R::BYTES_OUT + pages as usize * size_of::<PhysAddr>();
         let words = bytes_out.max(R::BYTES_IN).div_ceil(size_of::<u64>());
         let mut buffer = room::<R, u64>(words)?;
@@ -210,7 +211,7 @@ impl Session {
         if status.is_failure() || answered != bytes_out {
             return Err(refused::<R>(pages, status));
         }
-        let output = MemoryOut::read_from_bytes(&packet[HEADER_BYTES..R::BYTES_OUT]);
+        let output = R::Out::read_from_bytes(&packet[HEADER_BYTES..R::BYTES_OUT]);
         let addresses = <[PhysAddr]>::ref_from_bytes(&packet[R::BYTES_OUT..bytes_out]);
         match (output, addresses) {
             (Ok(output), Ok(addresses)) => {
@@ -219,6 +220,15 @@ impl Session {
             }
             _ => Session::refuse(name::<R>(), Status::VERR_INTERNAL_ERROR, ""),
         }
+    }
+}
+
+/// Whose numbers physical addresses are, by the flags of an answer.
+pub(super) fn address_source(flags: u32) -> AddressSource {
+    if flags & MEMORY_SYNTHETIC_PHYS == 0 {
+        AddressSource::Machine
+    } else {
+        AddressSource::Synthetic
     }
 }
 

@@ -159,3 +159,45 @@ fn cannot_lose_what_another_writes_beside_a_value() {
     let both = u64::from(ROUNDS) << 32 | u64::from(ROUNDS);
     assert_eq!(words[0].load(Ordering::Relaxed), both);
 }
+
+#[test]
+fn locked_memory_is_counted_and_given_back() {
+    let session = embedded();
+    let before = held(&session);
+    let mut buffer = PageMemory::new(3).unwrap();
+    buffer[PAGE_SIZE] = 7;
+    let locked = session.lock_memory(&mut buffer).unwrap();
+    assert_ne!(held(&session), before);
+    assert_eq!((locked.len(), locked.pages().len()), (3 * PAGE_SIZE, 3));
+    assert_eq!(locked.view().read::<u8>(PAGE_SIZE).unwrap(), 7);
+    assert!(!locked.map_kernel(1..3).unwrap().is_nil());
+    assert_eq!(locked.map_kernel(1..4).unwrap_err().status(), Status::VERR_INVALID_PARAMETER);
+    locked.view().write(PAGE_SIZE, &8_u8).unwrap();
+    drop(locked);
+    assert_eq!(held(&session), before);
+    assert_eq!(buffer[PAGE_SIZE], 8);
+}
+
+#[test]
+fn cannot_lock_a_buffer_that_shares_its_pages() {
+    let session = embedded();
+    let before = held(&session);
+    let mut buffer = PageMemory::new(2).unwrap();
+    for range in [0..0, 0..PAGE_SIZE - 1, 8..PAGE_SIZE + 8] {
+        let error = session.lock_memory(&mut buffer[range]).unwrap_err();
+        assert_eq!(error.status(), Status::VERR_INVALID_PARAMETER, "{error}");
+    }
+    assert_eq!(held(&session), before);
+}
+
+#[test]
+fn pages_are_mapped_into_ring_0_once_more() {
+    let session = embedded();
+    let memory = session.shared_pages(3, RingZeroView::Mapped).unwrap();
+    let again = memory.map_kernel(0..3).unwrap();
+    assert!(!again.is_nil() && again != memory.r0_address());
+    for (start, end) in [(1, 1), (2, 1), (0, 4), (u32::MAX - 1, u32::MAX)] {
+        let error = memory.map_kernel(start..end).unwrap_err();
+        assert_eq!(error.status(), Status::VERR_INVALID_PARAMETER, "{start}..{end}: {error}");
+    }
+}
