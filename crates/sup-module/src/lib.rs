@@ -4,7 +4,7 @@
 //! serve its requests; they are safe Rust:
 //!
 //! ```
-//! #![no_std]
+//! // First in the module's crate: #![no_std]
 //! use sup_module::{Call, Module, Result, Status, log, ring0_module};
 //!
 //! ring0_module! {
@@ -23,6 +23,7 @@
 //!         _ => Err(Status::VERR_NOT_SUPPORTED),
 //!     }
 //! }
+//! # fn main() {}
 //! ```
 //!
 //! * [`Call`] is a request: the session that asks, the operation, its argument, and the packet with its
