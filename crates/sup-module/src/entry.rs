@@ -1,4 +1,4 @@
-//! [`ring0_module!`]: the functions that the driver calls, and the safe ones behind them.
+//! [`ring0_module!`](crate::ring0_module): the functions that the driver calls, and the safe ones behind them.
 //!
 //! Neighbours: `request` has what a service is given. Invariant: each entry makes typed values of what
 //! the driver passes, calls the module's function, and makes its status of the result.

@@ -20,6 +20,10 @@ impl Destructor for Counting {
         R0Ptr::NIL
     }
 
+    fn first_value(&self) -> R0Ptr {
+        R0Ptr::NIL
+    }
+
     fn run(self, _object: ObjectHandle) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }

@@ -85,14 +85,14 @@ fn pages(random: &mut Random) -> u32 {
 fn load_module(random: &mut Random) -> Vec<u8> {
     let mut image = HELLO.image.to_vec();
     let mut handler = hello::SERVICE_HANDLER;
-    if random.is_one_in(2) {
+    if random.is_one_in(3) {
         // The header and the tables behind it, not the code. And nothing of such an image is called,
         // because it has no such handler.
         let position = random.below(0x300);
         image[position] ^= 1 + random.below(255) as u8;
         handler = "nobody";
     }
-    let name = random.choose(&[HELLO.name, HELLO.name, "h", ""]);
+    let name = random.choose(&[HELLO.name, HELLO.name, HELLO.name, ""]);
     let content_bytes = image.len();
     let mut image = sup_test_key::signed(&image, name);
     if random.is_one_in(8) && image.len() > content_bytes {

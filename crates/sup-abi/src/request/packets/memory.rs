@@ -5,7 +5,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::{PhysAddr, R0Ptr, R3Ptr};
 
 packets! {
-    /// Input of [`LowAlloc`](super::LowAlloc) and [`ContAlloc`](super::ContAlloc).
+    /// Input of [`LowAlloc`](crate::request::LowAlloc) and [`ContAlloc`](crate::request::ContAlloc).
     PageCountIn (8) {
         /// Number of pages.
         pages: u32,
@@ -13,7 +13,7 @@ packets! {
         reserved: u32,
     }
 
-    /// Input of [`PageAllocEx`](super::PageAllocEx).
+    /// Input of [`PageAllocEx`](crate::request::PageAllocEx).
     PageAllocExIn (8) {
         /// Number of pages.
         pages: u32,
@@ -25,7 +25,7 @@ packets! {
         reserved: [u8; 2],
     }
 
-    /// Output of [`LowAlloc`](super::LowAlloc) and [`PageAllocEx`](super::PageAllocEx); the physical
+    /// Output of [`LowAlloc`](crate::request::LowAlloc) and [`PageAllocEx`](crate::request::PageAllocEx); the physical
     /// address of each page follows.
     MemoryOut (24) {
         /// The mapping in the calling process.
@@ -38,7 +38,7 @@ packets! {
         reserved: u32,
     }
 
-    /// Input of [`LockPages`](super::LockPages).
+    /// Input of [`LockPages`](crate::request::LockPages).
     LockPagesIn (16) {
         /// Where the pages start in the calling process.
         r3: R3Ptr,
@@ -48,7 +48,7 @@ packets! {
         reserved: u32,
     }
 
-    /// Output of [`LockPages`](super::LockPages); the physical address of each page follows.
+    /// Output of [`LockPages`](crate::request::LockPages); the physical address of each page follows.
     LockPagesOut (8) {
         /// See [`MEMORY_SYNTHETIC_PHYS`].
         flags: u32,
@@ -56,9 +56,9 @@ packets! {
         reserved: u32,
     }
 
-    /// Input of [`PageMapKernel`](super::PageMapKernel).
+    /// Input of [`PageMapKernel`](crate::request::PageMapKernel).
     PageMapKernelIn (24) {
-        /// Where the block starts in ring 3: from [`PageAllocEx`](super::PageAllocEx), or locked.
+        /// Where the block starts in ring 3: from [`PageAllocEx`](crate::request::PageAllocEx), or locked.
         r3: R3Ptr,
         /// Bytes from the start of the block to what shall be mapped: whole pages.
         offset: u32,
@@ -70,13 +70,13 @@ packets! {
         reserved: u32,
     }
 
-    /// Output of [`PageMapKernel`](super::PageMapKernel).
+    /// Output of [`PageMapKernel`](crate::request::PageMapKernel).
     PageMapKernelOut (8) {
         /// The new mapping in ring 0; it goes with the block.
         r0: R0Ptr,
     }
 
-    /// Input of [`PageProtect`](super::PageProtect).
+    /// Input of [`PageProtect`](crate::request::PageProtect).
     PageProtectIn (32) {
         /// Where the block starts in ring 3, NIL if that mapping stays as it is.
         r3: R3Ptr,
@@ -92,7 +92,7 @@ packets! {
         reserved: u32,
     }
 
-    /// Output of [`ContAlloc`](super::ContAlloc).
+    /// Output of [`ContAlloc`](crate::request::ContAlloc).
     ContAllocOut (32) {
         /// The mapping in ring 0.
         r0: R0Ptr,

@@ -36,7 +36,7 @@ pub enum ModuleDemand {
 }
 
 packets! {
-    /// Input of [`LoadModule`](super::LoadModule); the image file follows.
+    /// Input of [`LoadModule`](crate::request::LoadModule); the image file follows.
     LoadModuleIn (112) {
         /// Name of the module, NUL-terminated.
         name: [u8; 32],
@@ -50,7 +50,7 @@ packets! {
         reserved2: u64,
     }
 
-    /// Output of [`LoadModule`](super::LoadModule), also when the request fails.
+    /// Output of [`LoadModule`](crate::request::LoadModule), also when the request fails.
     LoadModuleOut (296) {
         /// Where the image is, in ring 0; the module's name in later requests.
         base: R0Ptr,
@@ -74,13 +74,13 @@ packets! {
         base: R0Ptr,
     }
 
-    /// Output of [`FreeModule`](super::FreeModule), also when the request fails.
+    /// Output of [`FreeModule`](crate::request::FreeModule), also when the request fails.
     FreeModuleOut (240) {
         /// Why the request failed, NUL-terminated; empty if the status says it all.
         message: [u8; MESSAGE_BYTES],
     }
 
-    /// Input of [`GetSymbol`](super::GetSymbol).
+    /// Input of [`GetSymbol`](crate::request::GetSymbol).
     GetSymbolIn (72) {
         /// [`LoadModuleOut::base`].
         base: R0Ptr,
@@ -88,13 +88,13 @@ packets! {
         name: [u8; 64],
     }
 
-    /// Output of [`GetSymbol`](super::GetSymbol).
+    /// Output of [`GetSymbol`](crate::request::GetSymbol).
     GetSymbolOut (8) {
         /// The symbol's address in ring 0.
         address: R0Ptr,
     }
 
-    /// Output of [`ModulePolicy`](super::ModulePolicy).
+    /// Output of [`ModulePolicy`](crate::request::ModulePolicy).
     ModulePolicyOut (264) {
         /// A [`ModuleDemand`].
         demand: u32,
@@ -104,7 +104,7 @@ packets! {
         keys: [[u8; 32]; TRUSTED_KEYS_MAX],
     }
 
-    /// Input of [`CallService`](super::CallService); the request packet, if any, follows.
+    /// Input of [`CallService`](crate::request::CallService); the request packet, if any, follows.
     CallServiceIn (40) {
         /// Name of the service, NUL-terminated.
         name: [u8; 28],
@@ -114,7 +114,7 @@ packets! {
         argument: u64,
     }
 
-    /// Output of [`CallService`](super::CallService); the request packet as the service left it follows.
+    /// Output of [`CallService`](crate::request::CallService); the request packet as the service left it follows.
     CallServiceOut (40) {
         /// Zero.
         reserved: [u64; 5],

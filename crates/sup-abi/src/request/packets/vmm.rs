@@ -5,14 +5,14 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 use crate::R0Ptr;
 
 packets! {
-    /// Input of [`SetVm`](super::SetVm).
+    /// Input of [`SetVm`](crate::request::SetVm).
     SetVmIn (8) {
         /// The VM of fast calls: an object or a memory block of the session, see
-        /// [`SetVm`](super::SetVm); 0 for none.
+        /// [`SetVm`](crate::request::SetVm); 0 for none.
         vm: R0Ptr,
     }
 
-    /// Input of [`CallVmm`](super::CallVmm) and [`CallVmmBig`](super::CallVmmBig); the request packet, if
+    /// Input of [`CallVmm`](crate::request::CallVmm) and [`CallVmmBig`](crate::request::CallVmmBig); the request packet, if
     /// any, follows.
     CallVmmIn (24) {
         /// The VM, for VMMR0 to interpret, and to check.
@@ -25,14 +25,14 @@ packets! {
         argument: u64,
     }
 
-    /// Output of [`CallVmm`](super::CallVmm) and [`CallVmmBig`](super::CallVmmBig); the request packet as
+    /// Output of [`CallVmm`](crate::request::CallVmm) and [`CallVmmBig`](crate::request::CallVmmBig); the request packet as
     /// VMMR0 left it follows.
     CallVmmOut (24) {
         /// Zero.
         reserved: [u64; 3],
     }
 
-    /// Input of [`CallVmmFast`](super::CallVmmFast).
+    /// Input of [`CallVmmFast`](crate::request::CallVmmFast).
     CallVmmFastIn (8) {
         /// `SUP_VMMR0_DO_*`.
         operation: u32,
