@@ -49,6 +49,7 @@ fn is_alone(name: &str) -> bool {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn cannot_use_pages_again_that_are_still_mapped() {
     if !is_alone("memory::tests::cannot_use_pages_again_that_are_still_mapped") {
         return;
