@@ -34,6 +34,8 @@ impl<T: Copy> Latest<T> {
 pub(super) struct Answers {
     images: Latest<u64>,
     blocks: Latest<u64>,
+    /// Where blocks are in ring 0, zero for those that are not there.
+    kernel_blocks: Latest<u64>,
     semaphores: Latest<u32>,
 }
 
@@ -49,8 +51,10 @@ impl Answers {
                 answer.into_iter().for_each(|answer| self.images.note(answer.base.get()));
             }
             Function::LowAlloc | Function::PageAllocEx => {
-                let answer = output::<MemoryOut>(packet);
-                answer.into_iter().for_each(|answer| self.blocks.note(answer.r3.get()));
+                for answer in output::<MemoryOut>(packet) {
+                    self.blocks.note(answer.r3.get());
+                    self.kernel_blocks.note(answer.r0.get());
+                }
             }
             Function::ContAlloc => {
                 let answer = output::<ContAllocOut>(packet);
@@ -76,6 +80,10 @@ impl Answers {
 
     pub(super) fn block(&self, random: &mut Random) -> u64 {
         random.choose(&self.blocks.values)
+    }
+
+    pub(super) fn kernel_block(&self, random: &mut Random) -> u64 {
+        random.choose(&self.kernel_blocks.values)
     }
 
     pub(super) fn semaphore(&self, random: &mut Random) -> u32 {

@@ -164,11 +164,11 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         .to_vec(),
         // Never execution: what a shot makes executable, no later one may fill.
         Function::PageProtect => PageProtectIn {
-            r3: R3Ptr::new(if random.is_one_in(2) { answers.block(random) } else { 0 }),
-            r0: R0Ptr::new(answers.block(random)),
-            offset: random.below(4) as u32 * 2048,
+            r3: R3Ptr::new(if random.is_one_in(3) { answers.block(random) } else { 0 }),
+            r0: R0Ptr::new(answers.kernel_block(random)),
+            offset: random.below(3) as u32 * 2048,
             bytes: random.below(5) as u32 * 2048,
-            protection: random.below(4) as u32,
+            protection: random.below(8) as u32,
             reserved: 0,
         }
         .as_bytes()
