@@ -51,7 +51,7 @@ impl Answers {
                 answer.into_iter().for_each(|answer| self.images.note(answer.base.get()));
             }
             Function::LowAlloc | Function::PageAllocEx => {
-                for answer in output::<MemoryOut>(packet) {
+                if let Some(answer) = output::<MemoryOut>(packet) {
                     self.blocks.note(answer.r3.get());
                     self.kernel_blocks.note(answer.r0.get());
                 }
