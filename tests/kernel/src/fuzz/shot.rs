@@ -266,7 +266,10 @@ fn draft(answers: &Answers, random: &mut Random) -> Draft {
         Tail::None => 0,
         Tail::Bytes => (HEADER_BYTES + input.len()).saturating_sub(row.bytes_in),
         Tail::PhysicalAddresses => {
-            let asked = input.first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
+            // Behind the address of what shall be locked, first in the other requests.
+            let place = if row.function == Function::LockPages { size_of::<R3Ptr>() } else { 0 };
+            let count = input.get(place..).and_then(|count| count.first_chunk());
+            let asked = count.map_or(0, |bytes| u32::from_le_bytes(*bytes));
             8 * asked.min(PAGES_MAX) as usize
         }
     };
