@@ -15,8 +15,6 @@ pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
         Suite::kernel("games", None),
         Suite::kernel("kill", Some(50)),
         Suite::kernel("fuzz", Some(20_000)),
-        // Skipped there, with the reason: only the debug kernel can refuse memory on demand.
-        Suite::kernel("faults", None),
         Suite::cycles(10),
     ];
     guest(project, GuestArgs::with_kernel("6.1"), &own)
