@@ -21,8 +21,10 @@ pub const HELLO: Module =
     Module { name: "hello", image: include_bytes!(concat!(env!("OUT_DIR"), "/hello.r0")) };
 
 /// The hypervisor's module for tests, `modules/vmmr0`: the three entries, see [`vmmr0`].
-pub const VMMR0: Module =
-    Module { name: "VMMR0.r0", image: include_bytes!(concat!(env!("OUT_DIR"), "/vmmr0.r0")) };
+pub const VMMR0: Module = Module {
+    name: sup_abi::VMM_MODULE_NAME,
+    image: include_bytes!(concat!(env!("OUT_DIR"), "/vmmr0.r0")),
+};
 
 /// The hello module built as a plain shared object, its imports answered by stand-ins, so that
 /// `dlopen` can load it. For benchmarks that compare the two loaders.

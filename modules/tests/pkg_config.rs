@@ -1,21 +1,36 @@
 //! `pkg-config --cflags --libs sup-module` has the flags of the modules in the tree, and they make one.
 //!
-//! Neighbours: `packaging/sup-module.pc`. The second test is skipped where there is no pkg-config.
+//! Neighbours: `packaging/sup-module.pc`. Where there is no pkg-config the
+//! second test counts as skipped.
 
 #[path = "../flags.rs"]
 mod flags;
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
 
 use flags::{COMMON_FLAGS, RING0_FLAGS};
+use libtest_mimic::{Arguments, Failed, Trial};
 use sup_ring0::elf::Elf;
 
 const PC: &str = include_str!("../../packaging/sup-module.pc");
 
-#[test]
+fn main() -> ExitCode {
+    let has_pkg_config = Command::new("pkg-config").arg("--version").output().is_ok();
+    let by_hand = Trial::test("hello_can_be_made_with_them", hello_can_be_made_with_them);
+    let by_hand = if has_pkg_config {
+        by_hand
+    } else {
+        by_hand.with_kind("there is no pkg-config").with_ignored_flag(true)
+    };
+    let flags = Trial::test("the_flags_are_those_of_the_tree", || {
+        the_flags_are_those_of_the_tree();
+        Ok(())
+    });
+    libtest_mimic::run(&Arguments::from_args(), vec![flags, by_hand]).exit_code()
+}
+
 fn the_flags_are_those_of_the_tree() {
     let of = |field| {
         let line = PC.lines().find_map(|line| line.strip_prefix(field)).unwrap();
@@ -28,28 +43,24 @@ fn the_flags_are_those_of_the_tree() {
     assert!(PC.lines().any(|line| line == concat!("Version: ", env!("CARGO_PKG_VERSION"))));
 }
 
-#[test]
-fn hello_can_be_made_with_them() {
+fn hello_can_be_made_with_them() -> Result<(), Failed> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let asked = Command::new("pkg-config")
         .args(["--cflags", "--libs", "sup-module"])
         .env("PKG_CONFIG_PATH", root.join("packaging"))
-        .output();
-    let Ok(asked) = asked else {
-        // A test that cannot tell why it was skipped has nothing else to do.
-        let _ = writeln!(io::stderr(), "skipped: there is no pkg-config");
-        return;
-    };
+        .output()?;
     assert!(asked.status.success(), "{asked:?}");
     let module = Path::new(env!("CARGO_TARGET_TMPDIR")).join("hello-by-hand.r0");
     let made = Command::new(std::env::var_os("CC").unwrap_or_else(|| "cc".into()))
-        .args(String::from_utf8(asked.stdout).unwrap().split_whitespace())
+        .args(String::from_utf8(asked.stdout)?.split_whitespace())
         .arg(root.join("modules/hello/hello.c"))
         .arg("-o")
         .arg(&module)
-        .output()
-        .unwrap();
+        .output()?;
     assert!(made.status.success(), "{made:?}");
-    let image = std::fs::read(module).unwrap();
-    assert!(Elf::parse(&image).unwrap().find_symbol("helloServiceReqHandler").is_some());
+    let image = std::fs::read(module)?;
+    assert!(
+        Elf::parse(&image).is_ok_and(|elf| elf.find_symbol("helloServiceReqHandler").is_some())
+    );
+    Ok(())
 }

@@ -36,6 +36,9 @@ pub const HANDLES_MAX: u32 = 32_768;
 /// Handles in one second-level table.
 pub const HANDLES_PER_TABLE: u32 = 2_048;
 
+/// The name that makes a ring-0 image the hypervisor's, with three entries that it must have.
+pub const VMM_MODULE_NAME: &str = "VMMR0.r0";
+
 /// Characters in the name of a ring-0 image, without the terminator.
 pub const IMAGE_NAME_CHARS_MAX: usize = 31;
 

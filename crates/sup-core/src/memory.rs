@@ -76,9 +76,9 @@ type KernelView<H> = <<H as Host>::Memory as Memory>::KernelView;
 /// A block of pages, and where it came from. The fields are dropped in their order.
 pub struct Block<H: Host> {
     service: Service,
-    memory: H::Memory,
-    /// What `PageMapKernel` made; it goes with the block.
+    /// What `PageMapKernel` made.
     kernel_views: Lock<H::Mutex, Vec<KernelView<H>>>,
+    memory: H::Memory,
 }
 
 impl<H: Host> Block<H> {

@@ -6,8 +6,6 @@
 use core::ffi::c_void;
 use core::mem::ManuallyDrop;
 
-use sup_abi::Status;
-
 use crate::object::check;
 use crate::{Result, Session, raw};
 
@@ -36,7 +34,7 @@ impl<'a> Session<'a> {
     /// `VERR_NO_MEMORY`, `VERR_INVALID_PARAMETER` outside of a call.
     pub fn event(self) -> Result<Event<'a>> {
         let mut handle = core::ptr::null_mut();
-        // SAFETY: the place is a local variable; the driver checks the session.
+        // SAFETY: the place is a local variable; the driver looks the session up in its table.
         check(unsafe { raw::SUPSemEventCreate(self.as_raw(), &raw mut handle) }).map(|_| ())?;
         Ok(Event { session: self, handle })
     }
@@ -48,7 +46,7 @@ impl Event<'_> {
     /// # Errors
     /// `VERR_INVALID_HANDLE` if somebody closed it.
     pub fn signal(&self) -> Result<()> {
-        // SAFETY: the driver checks both handles.
+        // SAFETY: the driver looks both values up in its tables, and refuses what is not there.
         check(unsafe { raw::SUPSemEventSignal(self.session.as_raw(), self.handle) }).map(|_| ())
     }
 
@@ -63,11 +61,11 @@ impl Event<'_> {
     pub fn wait(&self, timeout: Timeout) -> Result<()> {
         let (session, event) = (self.session.as_raw(), self.handle);
         let status = match timeout {
-            // SAFETY: the driver checks both handles.
+            // SAFETY: the driver looks both values up in its tables, and refuses what is not there.
             Timeout::Poll => unsafe { raw::SUPSemEventWaitNoResume(session, event, 0) },
-            // SAFETY: the driver checks both handles.
+            // SAFETY: the driver looks both values up in its tables, and refuses what is not there.
             Timeout::Never => unsafe { raw::SUPSemEventWaitNoResume(session, event, u32::MAX) },
-            // SAFETY: the driver checks both handles.
+            // SAFETY: the driver looks both values up in its tables, and refuses what is not there.
             Timeout::Nanoseconds(time) => unsafe {
                 raw::SUPSemEventWaitNsRelIntr(session, event, time)
             },
@@ -84,16 +82,16 @@ impl Event<'_> {
 
 impl Drop for Event<'_> {
     fn drop(&mut self) {
-        // SAFETY: the driver checks both handles.
-        let status =
-            Status::new(unsafe { raw::SUPSemEventClose(self.session.as_raw(), self.handle) });
         // Somebody else may have closed it: then there is nothing to do.
-        let _ = status;
+        // SAFETY: the driver looks both values up in its tables, and refuses what is not there.
+        let _ = unsafe { raw::SUPSemEventClose(self.session.as_raw(), self.handle) };
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sup_abi::Status;
+
     use super::*;
 
     #[test]

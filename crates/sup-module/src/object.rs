@@ -59,7 +59,7 @@ impl Session<'_> {
         let number = |value| core::ptr::without_provenance_mut(value);
         let destructor = Some(destroy::<D> as unsafe extern "C" fn(_, _, _));
         // SAFETY: the destructor makes numbers of its values, and can be called from any thread; the
-        // driver checks the session.
+        // driver looks the session up in its table.
         let object = unsafe {
             raw::SUPR0ObjRegister(
                 self.as_raw(),
@@ -77,21 +77,22 @@ impl Object {
     /// One more reference of `session`, without sleeping. Corresponds to `SUPR0ObjAddRefEx`.
     ///
     /// # Errors
-    /// Those of `SUPR0ObjAddRefEx`: `VERR_INVALID_HANDLE`, `VERR_TRY_AGAIN`, `VERR_NO_MEMORY` ...
+    /// `VERR_INVALID_PARAMETER` if there never was such an object or session, `VERR_INVALID_POINTER` if it
+    /// cannot be one, `VERR_WRONG_ORDER` if it is dead, `VERR_TRY_AGAIN` if there is no room for a record.
     pub fn add_ref(self, session: Session<'_>) -> Result<()> {
-        // SAFETY: the driver checks both handles.
+        // SAFETY: the driver looks both values up in its tables, and refuses what is not there.
         check(unsafe { raw::SUPR0ObjAddRefEx(self.0, session.as_raw(), true) }).map(|_| ())
     }
 
     /// Gives a reference of `session` back. Corresponds to `SUPR0ObjRelease`.
     ///
     /// # Errors
-    /// `VERR_INVALID_PARAMETER`, `VERR_INVALID_HANDLE` if it has none.
+    /// `VERR_INVALID_PARAMETER` if the object is not alive or the session has none.
     ///
     /// # Context
     /// The destructor of the last reference runs here; may sleep if that may.
     pub fn release(self, session: Session<'_>) -> Result<Release> {
-        // SAFETY: the driver checks both handles.
+        // SAFETY: the driver looks both values up in its tables, and refuses what is not there.
         let status = check(unsafe { raw::SUPR0ObjRelease(self.0, session.as_raw()) })?;
         let is_last = status == Status::VINF_OBJECT_DESTROYED;
         Ok(if is_last { Release::Last } else { Release::Shared })
@@ -100,10 +101,10 @@ impl Object {
     /// Whether `session` may use the object. Corresponds to `SUPR0ObjVerifyAccess`.
     ///
     /// # Errors
-    /// `VERR_PERMISSION_DENIED`, and those of a bad handle.
+    /// `VERR_INVALID_PARAMETER` if the object is not alive, `VERR_PERMISSION_DENIED`.
     pub fn verify_access(self, session: Session<'_>) -> Result<()> {
         let no_name = core::ptr::null();
-        // SAFETY: the driver checks both handles, and does not read a name.
+        // SAFETY: the driver looks both values up in its tables, and does not read a name.
         check(unsafe { raw::SUPR0ObjVerifyAccess(self.0, session.as_raw(), no_name) }).map(|_| ())
     }
 }

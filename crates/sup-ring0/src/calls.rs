@@ -21,6 +21,8 @@
 use core::cell::{Cell, UnsafeCell};
 use core::ptr::NonNull;
 
+use crate::naked::return_instruction;
+
 /// Where a call into a module began. It lives on the stack of the thread that makes the call.
 #[derive(Debug)]
 pub struct Frame {
@@ -88,20 +90,6 @@ unsafe extern "C" fn run<W: FnOnce() -> T + Copy, T: Copy>(work: *mut Work<W, T>
     // never comes back to this reference.
     let work = unsafe { &mut *work };
     work.result = Some((work.work)());
-}
-
-/// How these functions return. The kernel may patch its return thunk, see `printf.rs`.
-#[cfg(target_os = "none")]
-macro_rules! return_instruction {
-    () => {
-        "jmp __x86_return_thunk"
-    };
-}
-#[cfg(not(target_os = "none"))]
-macro_rules! return_instruction {
-    () => {
-        "ret"
-    };
 }
 
 /// What takes back the registers that [`enter`] saved, and returns from it.

@@ -32,6 +32,7 @@ pub mod elf;
 pub mod exports;
 pub mod mapper;
 mod memory;
+mod naked;
 mod panic;
 pub mod printf;
 mod semaphores;

@@ -56,6 +56,17 @@ unsafe fn write<T>(to: *mut T, value: T) {
     }
 }
 
+/// Writes where a block is in each ring, as far as somebody wants it.
+///
+/// # Safety
+/// Each is null or a place for an address.
+unsafe fn write_both<H: Host>(block: &Block<H>, r0: *mut R0Ptr, r3: *mut R3Ptr) {
+    // SAFETY: by this function's contract it is null or a place for the address.
+    unsafe { write(r0, block.memory().kernel_address()) };
+    // SAFETY: by this function's contract it is null or a place for the address.
+    unsafe { write(r3, block.memory().user_address()) };
+}
+
 fn free<R: Ring0>(service: Service, session: *mut SUPDRVSESSION, address: u64) -> i32 {
     raw(resolve::<R>(session).and_then(|(driver, session)| {
         driver.memory_free(&session, service, address)?;
@@ -112,10 +123,8 @@ pub(crate) unsafe extern "C" fn cont_alloc<R: Ring0>(
         plausible::<R, _>(r3, Status::VERR_INVALID_PARAMETER)?;
         plausible::<R, _>(address, Status::VERR_INVALID_PARAMETER)?;
         let block = allocate::<R>(session, Service::Cont, pages)?;
-        // SAFETY: `r0` is plausible and a place of the caller's own, as the header demands.
-        unsafe { r0.write(block.memory().kernel_address()) };
-        // SAFETY: `r3` is plausible and a place of the caller's own, as the header demands.
-        unsafe { r3.write(block.memory().user_address()) };
+        // SAFETY: both are plausible and places of the caller's own, as the header demands.
+        unsafe { write_both(&block, r0, r3) };
         // SAFETY: `address` is plausible and a place of the caller's own, as the header demands.
         unsafe { address.write(block.memory().physical_address(0)) };
         DONE
@@ -145,11 +154,10 @@ pub(crate) unsafe extern "C" fn low_alloc<R: Ring0>(
         plausible::<R, _>(r3, Status::VERR_INVALID_PARAMETER)?;
         plausible::<R, _>(addresses, Status::VERR_INVALID_PARAMETER)?;
         let block = allocate::<R>(session, Service::Low, pages)?;
-        // SAFETY: `r0` is plausible and a place of the caller's own, as the header demands.
-        unsafe { r0.write(block.memory().kernel_address()) };
-        // SAFETY: `r3` is plausible and a place of the caller's own, as the header demands.
-        unsafe { r3.write(block.memory().user_address()) };
-        // SAFETY: `addresses` is null, or a plausible array of the caller's with an entry a page.
+        // SAFETY: both are plausible and places of the caller's own, as the header demands.
+        unsafe { write_both(&block, r0, r3) };
+        // SAFETY: `addresses` is a plausible array of the caller's with an entry a page, as the header
+        // demands.
         unsafe { write_pages(&block, addresses, |address| address) };
         DONE
     };
@@ -180,10 +188,8 @@ pub(crate) unsafe extern "C" fn mem_alloc<R: Ring0>(
         }
         let pages = Pages::covering(bytes.into()).ok_or(Status::VERR_INVALID_PARAMETER)?;
         let block = allocate::<R>(session, Service::Mem, pages.get())?;
-        // SAFETY: `r0` is plausible and a place of the caller's own, as the header demands.
-        unsafe { r0.write(block.memory().kernel_address()) };
-        // SAFETY: `r3` is plausible and a place of the caller's own, as the header demands.
-        unsafe { r3.write(block.memory().user_address()) };
+        // SAFETY: both are plausible and places of the caller's own, as the header demands.
+        unsafe { write_both(&block, r0, r3) };
         DONE
     };
     raw(run())
@@ -236,10 +242,8 @@ pub(crate) unsafe extern "C" fn page_alloc_ex<R: Ring0>(
             return Err(Status::VERR_INVALID_PARAMETER);
         }
         let block = driver.memory_allocate(&session, Service::Page, Pages::new(pages), views)?;
-        // SAFETY: `r3` is null, or plausible and the caller's own, as the header demands.
-        unsafe { write(r3, block.memory().user_address()) };
-        // SAFETY: `r0` is null, or plausible and the caller's own, as the header demands.
-        unsafe { write(r0, block.memory().kernel_address()) };
+        // SAFETY: each is null, or plausible and the caller's own, as the header demands.
+        unsafe { write_both(&block, r0, r3) };
         // SAFETY: `addresses` is null, or a plausible array of the caller's with an entry a page.
         unsafe { write_pages(&block, addresses, |address| address) };
         DONE

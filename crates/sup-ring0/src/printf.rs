@@ -13,6 +13,7 @@ use sup_core::printf::{Arguments, Sink, format};
 use crate::Ring0;
 use crate::exports::is_plausible;
 use crate::mapper::MODULE_LOG_LEVEL;
+use crate::naked::return_instruction;
 
 /// The longest text of one call, in bytes.
 pub const MAX_TEXT: usize = 510;
@@ -20,21 +21,6 @@ pub const MAX_TEXT: usize = 510;
 const MAX_FORMAT: usize = 4096;
 /// Arguments that the calling convention passes in registers.
 const REGISTERS: usize = 6;
-
-/// How the entry returns. The kernel may patch its return thunk against attacks on return prediction,
-/// and its object checker allows no other way.
-#[cfg(target_os = "none")]
-macro_rules! return_instruction {
-    () => {
-        "jmp __x86_return_thunk"
-    };
-}
-#[cfg(not(target_os = "none"))]
-macro_rules! return_instruction {
-    () => {
-        "ret"
-    };
-}
 
 /// Corresponds to `SUPR0Printf`: `int SUPR0Printf(const char *pszFormat, ...)`. Returns 0.
 #[unsafe(naked)]

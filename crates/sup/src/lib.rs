@@ -50,18 +50,17 @@ pub use error::{Error, Result};
 pub use gip::{CpuEntry, Gip};
 pub use memory::{
     ContiguousMemory, LockedMemory, LowMemory, Memory, PageMemory, RingZeroView, SharedPages,
-    SharedView,
+    SharedRegion, SharedView,
 };
 pub use module::{Module, ServiceModule};
 pub use policy::{ModulePolicy, read_signed};
 pub use semaphore::{EventSemaphore, ManualResetEvent, Timeout, WaitError};
 pub use session::Session;
-pub use vmm::VMM_MODULE_NAME;
 
 pub use sup_abi::request::{Counts, ModuleDemand, StatisticsOut};
 pub use sup_abi::{
     PAGE_SIZE, PhysAddr, R0Ptr, R3Ptr, SUPGIPMODE, SUPPAGINGMODE, SUPVTCAPS_AMD_V,
-    SUPVTCAPS_NESTED_PAGING, SUPVTCAPS_VT_X, Status,
+    SUPVTCAPS_NESTED_PAGING, SUPVTCAPS_VT_X, Status, VMM_MODULE_NAME,
 };
 pub use sup_core::Signer;
 pub use sup_core::host::AddressSource;

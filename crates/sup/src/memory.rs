@@ -3,7 +3,7 @@
 //! An owner for each kind: [`PageMemory`] is ordinary memory of the process (`process.rs`), seen as a
 //! slice; [`LowMemory`], [`ContiguousMemory`] and [`SharedPages`] come from the driver (`block.rs`):
 //! zeroed, locked, with a physical address for each page. Ring 0 may write to those at any time, so
-//! they are seen through [`SharedView`] (`view.rs`) and its atomic words only. [`LockedMemory`] is memory of the
+//! they are [`SharedRegion`]s (`region.rs`), seen through [`SharedView`] (`view.rs`) and atomic words only. [`LockedMemory`] is memory of the
 //! process that is locked where it is (`locked.rs`).
 //!
 //! Invariant: whatever fails, no memory stays that has no owner.
@@ -11,6 +11,7 @@
 mod block;
 mod locked;
 mod process;
+mod region;
 mod view;
 
 #[cfg(test)]
@@ -19,4 +20,5 @@ mod tests;
 pub use block::{ContiguousMemory, LowMemory, Memory, RingZeroView, SharedPages};
 pub use locked::LockedMemory;
 pub use process::PageMemory;
+pub use region::SharedRegion;
 pub use view::SharedView;

@@ -8,16 +8,13 @@ use std::path::Path;
 
 use sup_abi::request::{CallVmm, CallVmmBig, CallVmmIn, HEADER_BYTES, Request, SetVm, SetVmIn};
 use sup_abi::{
-    R0Ptr, SUP_VMMR0_DO_NOP, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC, Status, VMMR0_REQUEST_BYTES_MAX,
-    VMMR0_SMALL_PACKET_BYTES_LIMIT,
+    R0Ptr, SUP_VMMR0_DO_NOP, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC, Status, VMM_MODULE_NAME,
+    VMMR0_REQUEST_BYTES_MAX, VMMR0_SMALL_PACKET_BYTES_LIMIT,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::error::{Error, Result};
 use crate::{Module, Session};
-
-/// The name that makes a module the hypervisor's.
-pub const VMM_MODULE_NAME: &str = "VMMR0.r0";
 
 const CALL: &str = "CallVmm";
 const FAST: &str = "CallVmmFast";

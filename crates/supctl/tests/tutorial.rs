@@ -1,12 +1,15 @@
 //! docs/modules.md works as written: its commands are run word for word, in one folder, in order.
 //!
 //! A block `sh` is run by a shell that stops at the first failure; the lines of the block `text` that
-//! follows at once must be found in what it printed, in that order. `sh-gdb` is the same where gdb is
-//! installed and may trace. Without the sources of Rust's library the test is skipped, and says so.
+//! follows at once must be found in what it printed, in that order. `sh-gdb` needs gdb besides.
+//!
+//! Without the sources of Rust's library or without gdb the test counts as skipped, and so it does where
+//! nobody may trace: a page of which a part was not run has not been tested.
 
-use std::io::{self, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, ExitCode};
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
 /// The page.
 const PAGE: &str = include_str!("../../../docs/modules.md");
@@ -52,11 +55,6 @@ fn steps() -> Vec<Step> {
     steps
 }
 
-fn skip(reason: &str) {
-    // A test that cannot tell why it was skipped has nothing else to do.
-    let _ = writeln!(io::stderr(), "skipped: {reason}");
-}
-
 fn has_library_sources() -> bool {
     let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output();
     let current = sysroot.ok().and_then(|run| String::from_utf8(run.stdout).ok());
@@ -64,41 +62,58 @@ fn has_library_sources() -> bool {
     places.iter().any(|place| Path::new(place.trim()).join("lib/rustlib/src/rust/library").is_dir())
 }
 
-#[test]
-fn the_tutorial_works_word_for_word() {
+/// What the page needs and this machine has not.
+fn missing() -> Option<&'static str> {
     if !has_library_sources() {
-        return skip("the sources of Rust's library are missing: `rustup component add rust-src`");
+        return Some("no sources of Rust's library: `rustup component add rust-src`");
     }
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let supctl = Path::new(env!("CARGO_BIN_EXE_supctl")).parent().expect("supctl is in a folder");
-    let before = std::env::var("PATH").expect("there is a search path");
-    let path = format!("{}:{before}", supctl.display());
+    let has_gdb = Command::new("gdb").arg("--version").output().is_ok();
+    (!has_gdb).then_some("there is no gdb; on Debian `apt install gdb`")
+}
+
+fn main() -> ExitCode {
+    let trial = Trial::ignorable_test("the_tutorial_works_word_for_word", works_word_for_word);
+    let trial = match missing() {
+        Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
+        None => trial,
+    };
+    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
+}
+
+fn works_word_for_word() -> Result<Completion, Failed> {
+    let folder = tempfile::tempdir()?;
+    let supctl = Path::new(env!("CARGO_BIN_EXE_supctl")).parent().ok_or("supctl has a folder")?;
+    let path = format!("{}:{}", supctl.display(), std::env::var("PATH")?);
     let steps = steps();
-    assert!(steps.len() >= 7, "the page has lost its commands");
+    if steps.len() < 8 {
+        return Err("the page has lost its commands".into());
+    }
     for Step { needs_gdb, commands, expected } in steps {
-        if needs_gdb && Command::new("gdb").arg("--version").output().is_err() {
-            skip("there is no gdb; on Debian `apt install gdb`");
-            continue;
-        }
         let run = Command::new("bash")
             .args(["-e", "-c", &commands])
             .current_dir(&folder)
             .env("PATH", &path)
+            // The page makes a key, which is not to be the user's own.
+            .env("XDG_CONFIG_HOME", folder.path().join("config"))
             .env_remove("SUP_BACKEND")
-            .output()
-            .expect("bash runs");
+            .env_remove("SUP_MODULE_POLICY")
+            .output()?;
         let text = String::from_utf8_lossy(&run.stdout);
         let trouble = String::from_utf8_lossy(&run.stderr);
         if needs_gdb && trouble.contains("ptrace") {
-            skip("this system lets nobody trace");
-            continue;
+            return Ok(Completion::ignored_with("this system lets nobody trace"));
         }
-        assert!(run.status.success(), "{commands}\n{text}\n{trouble}");
+        if !run.status.success() {
+            return Err(format!("{commands}\n{text}\n{trouble}").into());
+        }
         let mut rest = &*text;
         for line in &expected {
-            let place = rest.find(line.as_str());
-            assert!(place.is_some(), "`{line}` is not printed by\n{commands}\n{text}\n{trouble}");
-            rest = &rest[place.unwrap_or_default() + line.len()..];
+            let Some((_, behind)) = rest.split_once(line.as_str()) else {
+                let what = format!("`{line}` is not printed by\n{commands}\n{text}\n{trouble}");
+                return Err(what.into());
+            };
+            rest = behind;
         }
     }
+    Ok(Completion::Completed)
 }

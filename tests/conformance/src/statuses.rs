@@ -168,7 +168,12 @@ pub const UNPROVOKED: &[Unprovoked] = {
         row(F::LowAlloc, S::VERR_NO_MEMORY, None, HEAP),
         row(F::ContAlloc, S::VERR_NO_MEMORY, None, HEAP),
         row(F::PageMapKernel, S::VERR_NO_MEMORY, None, HEAP),
-        row(F::LockPages, S::VERR_NO_MEMORY, None, HEAP),
+        row(
+            F::LockPages,
+            S::VERR_NO_MEMORY,
+            None,
+            "the suite runs as root, whom no limit on locked memory binds",
+        ),
         row(
             F::PageProtect,
             S::VERR_PERMISSION_DENIED,

@@ -10,16 +10,13 @@
 //! Invariant: a dependent is counted before it uses anything of the module, and stops using it before it
 //! is counted off; the module is retired when neither references nor dependents are left.
 
-use sup_abi::{R0Ptr, Status};
+use sup_abi::{R0Ptr, Status, VMM_MODULE_NAME};
 use sup_alloc::Arc;
 
 use super::table::State;
 use super::{Call, LoadError, LoadedImage, ModuleName};
 use crate::host::{EntryPoint, Host, Image};
 use crate::{Driver, Session};
-
-/// The name that makes a module the VMM; it cannot be a service.
-pub(crate) const VMM_MODULE: &str = "VMMR0.r0";
 
 /// What the driver calls in it.
 #[derive(Debug, Clone, Copy)]
@@ -37,13 +34,16 @@ impl VmmEntries {
     /// `VERR_SYMBOL_NOT_FOUND` for the first of the three that it does not export as code.
     #[inline(never)]
     pub(super) fn of(name: &ModuleName, image: &impl Image) -> Result<Option<Self>, LoadError> {
-        if name.as_str() != VMM_MODULE {
+        if name.as_str() != VMM_MODULE_NAME {
             return Ok(None);
         }
         let entry = |name: &str| {
             image.entry_point(name).ok_or_else(|| {
                 let status = Status::VERR_SYMBOL_NOT_FOUND;
-                LoadError::new(status, format_args!("{VMM_MODULE} exports no function '{name}'"))
+                LoadError::new(
+                    status,
+                    format_args!("{VMM_MODULE_NAME} exports no function '{name}'"),
+                )
             })
         };
         // The header's users call it from ring 0; it is a must, and the driver has no use for it.
@@ -57,18 +57,18 @@ impl VmmEntries {
 /// # Errors
 /// `VERR_INTERNAL_ERROR`.
 pub(super) fn refuse_service(name: &ModuleName, handler: &str) -> Result<(), LoadError> {
-    if handler.is_empty() || name.as_str() != VMM_MODULE {
+    if handler.is_empty() || name.as_str() != VMM_MODULE_NAME {
         return Ok(());
     }
     let status = Status::VERR_INTERNAL_ERROR;
-    Err(LoadError::new(status, format_args!("{VMM_MODULE} cannot be a service module")))
+    Err(LoadError::new(status, format_args!("{VMM_MODULE_NAME} cannot be a service module")))
 }
 
 impl<H: Host> Driver<H> {
     /// The VMM, with one more dependent; `None` while none is loaded.
     pub(crate) fn hold_vmm(&self) -> Option<Arc<LoadedImage<H>>> {
         let mut table = self.images().lock();
-        let State::Live { loaded, dependents, .. } = &mut table.find(VMM_MODULE)?.state else {
+        let State::Live { loaded, dependents, .. } = &mut table.find(VMM_MODULE_NAME)?.state else {
             return None;
         };
         *dependents = dependents.saturating_add(1);
@@ -82,7 +82,7 @@ impl<H: Host> Driver<H> {
         session: &Session<H>,
         name: &ModuleName,
     ) -> Option<Arc<LoadedImage<H>>> {
-        let is_vmm = |name: &ModuleName| name.as_str() == VMM_MODULE;
+        let is_vmm = |name: &ModuleName| name.as_str() == VMM_MODULE_NAME;
         let has_loaded = session.images().lock().iter().any(|used| is_vmm(&used.loaded.name));
         if is_vmm(name) || !has_loaded { None } else { self.hold_vmm() }
     }
@@ -107,7 +107,7 @@ impl<H: Host> Driver<H> {
     /// `VERR_WRONG_ORDER` while none is loaded.
     pub(crate) fn begin_vmm_call(&self) -> Result<Call<H>, Status> {
         let mut table = self.images().lock();
-        let entry = table.find(VMM_MODULE).ok_or(Status::VERR_WRONG_ORDER)?;
+        let entry = table.find(VMM_MODULE_NAME).ok_or(Status::VERR_WRONG_ORDER)?;
         let State::Live { loaded, .. } = &entry.state else { return Err(Status::VERR_WRONG_ORDER) };
         Call::begin_vmm(loaded).ok_or(Status::VERR_WRONG_ORDER)
     }

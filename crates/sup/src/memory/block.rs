@@ -9,18 +9,17 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
 
 use sup_abi::request::{
-    AddressIn, ContAlloc, ContFree, Empty, HEADER_BYTES, LowAlloc, LowFree, MEMORY_SYNTHETIC_PHYS,
-    PageAllocEx, PageAllocExIn, PageCountIn, PageFree, Request,
+    AddressIn, ContAlloc, ContFree, Empty, HEADER_BYTES, LowAlloc, LowFree, PageAllocEx,
+    PageAllocExIn, PageCountIn, PageFree, Request,
 };
 use sup_abi::{LOW_CONT_ALLOC_MAX, PAGE_ALLOC_MAX, PAGE_SIZE, PhysAddr, R0Ptr, R3Ptr, Status};
-use sup_core::host::AddressSource;
 use zerocopy::{FromBytes, IntoBytes};
 
-use super::view::SharedView;
+use super::region::SharedRegion;
 use crate::Session;
 use crate::connection::name;
 use crate::error::{Error, Result};
@@ -29,10 +28,8 @@ use crate::error::{Error, Result};
 /// dropped.
 pub struct Memory<F: Request<In = AddressIn, Out = Empty>> {
     session: Session,
-    start: NonNull<u8>,
+    region: SharedRegion,
     r0: R0Ptr,
-    pages: Vec<PhysAddr>,
-    source: AddressSource,
     free: PhantomData<fn(F)>,
 }
 
@@ -42,12 +39,6 @@ pub type LowMemory = Memory<LowFree>;
 pub type ContiguousMemory = Memory<ContFree>;
 /// Pages anywhere. Corresponds to `SUPR3PageAllocEx`.
 pub type SharedPages = Memory<PageFree>;
-
-// SAFETY: the block is memory of the process, usable from any thread through atomics; the session
-// behind it is `Send`.
-unsafe impl<F: Request<In = AddressIn, Out = Empty>> Send for Memory<F> {}
-// SAFETY: shared access is through atomics only; the session behind it is `Sync`.
-unsafe impl<F: Request<In = AddressIn, Out = Empty>> Sync for Memory<F> {}
 
 /// Whether ring 0 gets a mapping of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,60 +64,34 @@ impl<F: Request<In = AddressIn, Out = Empty>> Memory<F> {
                 "the driver gave memory without an address",
             );
         };
-        let source = address_source(flags);
-        Ok(Self { session: session.clone(), start, r0, pages, source, free: PhantomData })
+        // SAFETY: the driver mapped so many pages there for this process, readable and writable, zeroed;
+        // they stay mapped until the block goes back, which is when this owner is dropped.
+        let region = unsafe { SharedRegion::new(start, pages, flags) };
+        Ok(Self { session: session.clone(), region, r0, free: PhantomData })
     }
 
-    /// Its session, and where it starts in this process.
-    pub(super) fn parts(&self) -> (&Session, NonNull<u8>) {
-        (&self.session, self.start)
-    }
-
-    /// Where it starts in this process.
-    pub fn as_ptr(&self) -> *mut u8 {
-        self.start.as_ptr()
+    pub(super) fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Where it starts in ring 0; NIL if ring 0 has no mapping of it.
     pub fn r0_address(&self) -> R0Ptr {
         self.r0
     }
+}
 
-    /// Its length in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "a block has at least one page")]
-    pub fn len(&self) -> usize {
-        self.pages.len() * PAGE_SIZE
-    }
+/// What it has in common with all memory that ring 0 may write.
+impl<F: Request<In = AddressIn, Out = Empty>> Deref for Memory<F> {
+    type Target = SharedRegion;
 
-    /// The physical address of each page, first to last.
-    pub fn pages(&self) -> impl ExactSizeIterator<Item = PhysAddr> + DoubleEndedIterator {
-        self.pages.iter().copied()
-    }
-
-    /// Whose numbers the physical addresses are.
-    pub fn address_source(&self) -> AddressSource {
-        self.source
-    }
-
-    /// Typed access to the memory, any of which ring 0 may change at any time.
-    pub fn view(&self) -> SharedView<'_> {
-        SharedView::new(self.words())
-    }
-
-    /// The memory as words, any of which ring 0 may change at any time: for what needs an order, or a
-    /// read and a write in one.
-    pub fn words(&self) -> &[AtomicU64] {
-        let start = self.start.as_ptr().cast::<AtomicU64>();
-        // SAFETY: the driver mapped `len` bytes there for this process, page-aligned, readable and
-        // writable, zeroed; they stay mapped until `self` is dropped; atomics allow for the other
-        // ring's writes.
-        unsafe { std::slice::from_raw_parts(start, self.len() / size_of::<u64>()) }
+    fn deref(&self) -> &SharedRegion {
+        &self.region
     }
 }
 
 impl<F: Request<In = AddressIn, Out = Empty>> Drop for Memory<F> {
     fn drop(&mut self) {
-        let input = AddressIn { r3: R3Ptr::new(self.start.addr().get() as u64) };
+        let input = AddressIn { r3: self.region.r3() };
         if let Err(error) = self.session.connection().call::<F>(&input) {
             tracing::error!(target: "supdrv", %error, "cannot free memory");
         }
@@ -136,10 +101,8 @@ impl<F: Request<In = AddressIn, Out = Empty>> Drop for Memory<F> {
 impl<F: Request<In = AddressIn, Out = Empty>> fmt::Debug for Memory<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name::<F>())
-            .field("start", &self.start)
+            .field("region", &self.region)
             .field("r0", &self.r0)
-            .field("pages", &self.pages.len())
-            .field("source", &self.source)
             .finish_non_exhaustive()
     }
 }
@@ -220,15 +183,6 @@ impl Session {
             }
             _ => Session::refuse(name::<R>(), Status::VERR_INTERNAL_ERROR, ""),
         }
-    }
-}
-
-/// Whose numbers physical addresses are, by the flags of an answer.
-pub(super) fn address_source(flags: u32) -> AddressSource {
-    if flags & MEMORY_SYNTHETIC_PHYS == 0 {
-        AddressSource::Machine
-    } else {
-        AddressSource::Synthetic
     }
 }
 

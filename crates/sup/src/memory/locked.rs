@@ -3,22 +3,20 @@
 //! Neighbours: `block.rs` has the memory that the driver allocates; the driver's half is
 //! `sup-core/src/memory/calls.rs`.
 //!
-//! Invariant: nobody has a reference into the buffer while it is locked, since ring 0 may write to it.
+//! Invariant: nobody has a reference into the buffer while it is locked but through its [`SharedRegion`],
+//! since ring 0 may write to it.
 
-use std::fmt;
 use std::marker::PhantomData;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
 
 use sup_abi::request::{
     AddressIn, LockPages, LockPagesIn, PageMapKernel, PageMapKernelIn, UnlockPages,
 };
-use sup_abi::{PAGE_SIZE, PhysAddr, R0Ptr, R3Ptr, Status};
-use sup_core::host::AddressSource;
+use sup_abi::{PAGE_SIZE, R0Ptr, R3Ptr, Status};
 
-use super::block::{SharedPages, address_source};
-use super::view::SharedView;
+use super::block::SharedPages;
+use super::region::SharedRegion;
 use crate::Session;
 use crate::connection::name;
 use crate::error::{Error, Result};
@@ -39,50 +37,23 @@ use crate::error::{Error, Result};
 /// buffer[0] += 1;
 /// # Ok::<(), sup::Error>(())
 /// ```
+#[derive(Debug)]
 pub struct LockedMemory<'a> {
     session: Session,
-    start: NonNull<u8>,
-    pages: Vec<PhysAddr>,
-    source: AddressSource,
+    region: SharedRegion,
     buffer: PhantomData<&'a mut [u8]>,
 }
 
-// SAFETY: the buffer is memory of the process, borrowed for as long as this lives, and is used through
-// atomics only; the session behind it is `Send`.
-unsafe impl Send for LockedMemory<'_> {}
-// SAFETY: shared access is through atomics only; the session behind it is `Sync`.
-unsafe impl Sync for LockedMemory<'_> {}
+/// What it has in common with all memory that ring 0 may write.
+impl Deref for LockedMemory<'_> {
+    type Target = SharedRegion;
+
+    fn deref(&self) -> &SharedRegion {
+        &self.region
+    }
+}
 
 impl LockedMemory<'_> {
-    /// Its length in bytes.
-    #[expect(clippy::len_without_is_empty, reason = "at least one page is locked")]
-    pub fn len(&self) -> usize {
-        self.pages.len() * PAGE_SIZE
-    }
-
-    /// The physical address of each page, first to last.
-    pub fn pages(&self) -> impl ExactSizeIterator<Item = PhysAddr> + DoubleEndedIterator {
-        self.pages.iter().copied()
-    }
-
-    /// Whose numbers the physical addresses are.
-    pub fn address_source(&self) -> AddressSource {
-        self.source
-    }
-
-    /// Typed access to the memory, any of which ring 0 may change at any time.
-    pub fn view(&self) -> SharedView<'_> {
-        SharedView::new(self.words())
-    }
-
-    /// The memory as words, any of which ring 0 may change at any time.
-    pub fn words(&self) -> &[AtomicU64] {
-        let start = self.start.as_ptr().cast::<AtomicU64>();
-        // SAFETY: the start and the length are those of the buffer, which is borrowed exclusively while
-        // `self` lives, page-aligned and initialised; atomics allow for ring 0's writes.
-        unsafe { std::slice::from_raw_parts(start, self.len() / size_of::<u64>()) }
-    }
-
     /// Maps some of the pages into ring 0, readable and writable, until the memory is unlocked.
     /// Corresponds to `SUPR3PageMapKernel`. The embedded backend has no second place for memory of the
     /// process: ring 0 sees it where ring 3 does.
@@ -90,7 +61,7 @@ impl LockedMemory<'_> {
     /// # Errors
     /// `VERR_INVALID_PARAMETER` if there are no such pages, `VERR_MAP_FAILED`, `VERR_NO_MEMORY`.
     pub fn map_kernel(&self, pages: Range<u32>) -> Result<R0Ptr> {
-        map_kernel(&self.session, self.start, pages)
+        map_kernel(&self.session, &self.region, pages)
     }
 }
 
@@ -102,39 +73,27 @@ impl SharedPages {
     /// `VERR_INVALID_PARAMETER` if there are no such pages; `VERR_MAP_FAILED` if ring 0 has no room, or
     /// the block 64 such mappings; `VERR_NO_MEMORY`.
     pub fn map_kernel(&self, pages: Range<u32>) -> Result<R0Ptr> {
-        let (session, start) = self.parts();
-        map_kernel(session, start, pages)
+        map_kernel(self.session(), self, pages)
     }
 }
 
-fn map_kernel(session: &Session, start: NonNull<u8>, pages: Range<u32>) -> Result<R0Ptr> {
+fn map_kernel(session: &Session, region: &SharedRegion, pages: Range<u32>) -> Result<R0Ptr> {
     let bytes = |pages: u32| pages.checked_mul(PAGE_SIZE as u32);
     let count = pages.end.checked_sub(pages.start);
     let (Some(offset), Some(bytes)) = (bytes(pages.start), count.and_then(bytes)) else {
         let detail = format!("there are no pages {} to {}", pages.start, pages.end);
         return Err(Error::new(name::<PageMapKernel>(), Status::VERR_INVALID_PARAMETER, detail));
     };
-    let r3 = R3Ptr::new(start.addr().get() as u64);
-    let input = PageMapKernelIn { r3, offset, bytes, flags: 0, reserved: 0 };
+    let input = PageMapKernelIn { r3: region.r3(), offset, bytes, flags: 0, reserved: 0 };
     Ok(session.connection().call::<PageMapKernel>(&input)?.r0)
 }
 
 impl Drop for LockedMemory<'_> {
     fn drop(&mut self) {
-        let input = AddressIn { r3: R3Ptr::new(self.start.addr().get() as u64) };
+        let input = AddressIn { r3: self.region.r3() };
         if let Err(error) = self.session.connection().call::<UnlockPages>(&input) {
             tracing::error!(target: "supdrv", %error, "cannot unlock memory");
         }
-    }
-}
-
-impl fmt::Debug for LockedMemory<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LockedMemory")
-            .field("start", &self.start)
-            .field("pages", &self.pages.len())
-            .field("source", &self.source)
-            .finish_non_exhaustive()
     }
 }
 
@@ -164,7 +123,9 @@ impl Session {
         let r3 = R3Ptr::new(start.addr().get() as u64);
         let input = LockPagesIn { r3, pages, reserved: 0 };
         let (output, pages) = self.allocate::<LockPages>(&input, pages)?;
-        let source = address_source(output.flags);
-        Ok(LockedMemory { session: self.clone(), start, pages, source, buffer: PhantomData })
+        // SAFETY: the pages are the buffer's, whole ones, which is borrowed exclusively for as long as the
+        // region's owner lives; bytes of a slice are initialised.
+        let region = unsafe { SharedRegion::new(start, pages, output.flags) };
+        Ok(LockedMemory { session: self.clone(), region, buffer: PhantomData })
     }
 }

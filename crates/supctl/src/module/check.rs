@@ -1,18 +1,19 @@
 //! `supctl module check`: says rule by rule whether and where a module would load. Nothing of it runs.
 //!
 //! The rules are the loader's own: its parser looks at the file, and imports are looked up in the
-//! driver's own table. What only a processor's eye can see (vector registers, the red zone) is the
-//! signer's to check.
+//! driver's own table. What the kernel's driver demands beyond that (code that keeps the kernel's rules,
+//! and a signature that says so) decides over the last line alone: a process takes the module without.
 //!
-//! Neighbours: `sup-ring0/src/elf` has the rules. Invariant: each rule is one line, and the command fails
+//! Neighbours: `sup-ring0/src/elf` has the rules, `code` looks at the instructions. Invariant: each rule is one line, and the command fails
 //! if one of them is broken.
-
-use std::fs;
 
 use sup_embedded::EmbeddedHost;
 use sup_ring0::elf::{Elf, Protection};
 use sup_ring0::exports::{exports, find};
+use sup_signature::{ContentHash, DriverVersion, KERNEL_GRADE, Signed, split};
 
+use super::code::Code64;
+use super::sign::declaration;
 use crate::cli::CheckArgs;
 use crate::failure::Failure;
 use crate::output::{self, Finding};
@@ -23,7 +24,7 @@ const VMM_ENTRIES: [&str; 3] = ["VMMR0EntryInt", "VMMR0EntryFast", "VMMR0EntryEx
 const HANDLER_SUFFIX: &str = "ServiceReqHandler";
 
 pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
-    let file = fs::read(&args.file).map_err(Failure::of_file(&args.file))?;
+    let file = sup::read_signed(&args.file).map_err(Failure::of_file(&args.file))?;
     let findings = examine(&file);
     let broken = findings.iter().filter(|finding| !finding.is_kept).count();
     output::findings(&findings)?;
@@ -35,24 +36,60 @@ pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
 
 /// What there is to say of a file.
 fn examine(file: &[u8]) -> Vec<Finding> {
-    let elf = match Elf::parse(file) {
+    let signed = match split(file) {
+        Ok(signed) => signed,
+        Err(refusal) => return vec![Finding::broken("signature", refusal.to_string())],
+    };
+    let elf = match Elf::parse(signed.content) {
         Ok(elf) => elf,
         Err(error) => return vec![Finding::broken("format", error.to_string())],
     };
     let what = "a shared object for x86-64 that needs nothing but the driver";
-    let mut findings = vec![Finding::kept("format", format!("{what}, {} bytes", file.len()))];
+    let mut findings =
+        vec![Finding::kept("format", format!("{what}, {} bytes", signed.content.len()))];
     findings.push(pages(&elf));
     findings.extend(entries(&elf));
     findings.extend(imports(&elf));
+    findings.push(signature(&signed));
     if findings.iter().all(|finding| finding.is_kept) {
         findings.push(Finding::kept("embedded", "would load in a process".into()));
-        findings.push(Finding::kept(
-            "kernel",
-            "would load for a caller with CAP_SYS_MODULE, if the driver's policy takes its signature"
-                .into(),
-        ));
+        findings.push(kernel(&signed));
     }
     findings
+}
+
+/// What is signed, and what the signer declares. A module may be unsigned.
+fn signature(signed: &Signed<'_>) -> Finding {
+    let Some(block) = signed.block else {
+        return Finding::kept("signature", "none; `supctl module sign` makes one".into());
+    };
+    let statement = &block.statement;
+    let about = (signed.content.len(), ContentHash::of(signed.content));
+    // Under which name it is loaded is not known here; `verify` is told.
+    let holds = block.check_signature().and_then(|()| {
+        statement.check_match(about.0, &about.1, statement.name(), DriverVersion::CURRENT)
+    });
+    match holds {
+        Err(refusal) => Finding::broken("signature", refusal.to_string()),
+        Ok(()) => {
+            let (name, key, declared) = (statement.name(), statement.signer, declaration(block));
+            Finding::kept("signature", format!("for '{name}', by {key}; declared: {declared}"))
+        }
+    }
+}
+
+/// Whether the kernel's driver would take what a process takes. That it would not breaks no rule.
+fn kernel(signed: &Signed<'_>) -> Finding {
+    let is_declared = signed.block.is_some_and(|block| block.statement.declares(KERNEL_GRADE));
+    let sentence = match Code64::of(signed.content).map(|code| code.kernel_grade_findings()) {
+        Err(error) => format!("would not load: {error}"),
+        Ok(findings) if !findings.is_empty() => format!("would not load: {}", findings.join("; ")),
+        Ok(_) if is_declared => {
+            "would load for a caller with CAP_SYS_MODULE, if the driver trusts the signer".into()
+        }
+        Ok(_) => "fit for it, and would load once it is signed with --kernel-grade".into(),
+    };
+    Finding::kept("kernel", sentence)
 }
 
 /// The parser refuses pages that are writable and executable, so this one is kept whenever it is asked.
@@ -135,7 +172,33 @@ mod tests {
         let findings = examine(HELLO.image);
         assert!(findings.iter().all(|finding| finding.is_kept), "{findings:?}");
         assert!(findings.iter().any(|finding| finding.sentence.contains("helloServiceReqHandler")));
-        assert_eq!(findings.last().map(|finding| finding.rule), Some("kernel"));
+        let last = findings.last().expect("there is a last line");
+        assert!(last.rule == "kernel" && last.sentence.contains("once it is signed"), "{last:?}");
+    }
+
+    #[test]
+    fn signed_module_is_known_by_what_its_signer_says() {
+        let signed = sup_test_key::signed(HELLO.image, HELLO.name);
+        let findings = examine(&signed);
+        assert!(findings.iter().all(|finding| finding.is_kept), "{findings:?}");
+        let last = findings.last().expect("there is a last line");
+        assert!(last.sentence.contains("if the driver trusts the signer"), "{last:?}");
+        let mut damaged = signed;
+        damaged[0x40] ^= 1;
+        let findings = examine(&damaged);
+        assert!(findings.iter().any(|finding| !finding.is_kept), "{findings:?}");
+    }
+
+    #[test]
+    fn code_with_vectors_is_for_a_process_only() {
+        let mut image = HELLO.image.to_vec();
+        let elf = Elf::parse(HELLO.image).expect("hello is a module");
+        let entry = elf.find_symbol("ModuleInit").expect("hello has one").offset;
+        // Behind its endbr64: xorps xmm0, xmm0. The file has its code where the image has it.
+        image[entry + 4..][..3].copy_from_slice(&[0x0f, 0x57, 0xc0]);
+        let findings = examine(&image);
+        let last = findings.last().expect("there is a last line");
+        assert!(last.sentence.starts_with("would not load: ModuleInit+0x4"), "{findings:?}");
     }
 
     #[test]

@@ -9,11 +9,9 @@
 //! This finds what a compiler does without `-mgeneral-regs-only` and `-mno-red-zone`. It is no proof
 //! against somebody who hides code: who signs, answers for the module.
 //!
-//! Neighbours: `sign` refuses what this finds. Invariant: nothing of the module runs.
+//! Neighbours: `sign` refuses what this finds, `check` tells it. Invariant: nothing of the module runs.
 
-use iced_x86::{
-    Code, CpuidFeature, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register,
-};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use sup_ring0::elf::{Elf, ElfError, Protection};
 
 /// Where the image is laid out; nothing here depends on it.
@@ -44,7 +42,7 @@ impl<'a> Code64<'a> {
             if self.elf.symbols().any(|symbol| symbol.is_function && symbol.offset == offset) {
                 frame = Frame::default();
             }
-            if touches_vectors(instruction) || is_x87(instruction) {
+            if sup_grade::uses_floating_point(instruction) {
                 vectors.get_or_insert((offset, instruction.code()));
             }
             if frame.is_red_zone_use(instruction) {
@@ -149,21 +147,6 @@ impl Frame {
         };
         self.below_rbp = self.below_rbp.map(|bytes| bytes.saturating_add(taken));
     }
-}
-
-fn touches_vectors(instruction: &Instruction) -> bool {
-    (0..instruction.op_count())
-        .filter(|operand| instruction.op_kind(*operand) == OpKind::Register)
-        .map(|operand| instruction.op_register(operand))
-        .any(|register| register.is_vector_register() || register.is_mm() || register.is_k())
-}
-
-/// Most of these name no register: they use the top of a stack of registers.
-fn is_x87(instruction: &Instruction) -> bool {
-    let is_fpu = |feature: &CpuidFeature| {
-        matches!(feature, CpuidFeature::FPU | CpuidFeature::FPU287 | CpuidFeature::FPU387)
-    };
-    instruction.cpuid_features().iter().any(is_fpu)
 }
 
 #[cfg(test)]
