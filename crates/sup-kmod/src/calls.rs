@@ -1,13 +1,16 @@
 //! [`TaskCalls`]: the calls into modules that each task is in.
 //!
-//! The kernel has no variable of a task for us, so the frames, which lie on the stacks of their tasks, are
-//! linked in lists by task. Only a panic of a module searches; a call enters and leaves at the front of a
-//! short list.
+//! The kernel has no variable of a task for us, so frames, which lie on the stacks of their tasks, are noted
+//! by task: the first call of a task in a slot that no other task has, which takes one atomic exchange;
+//! what finds its slot taken (a call within a call, or a task that shares it) in a list behind a lock. Only
+//! a panic of a module searches. It takes the frame that lies lowest on its stack: that began last.
 //!
 //! Neighbours: `sup_ring0::calls` says what they are for. Lock order: a list's spin lock is innermost.
-//! Invariant: a list holds the frames of calls that have not returned, each task's innermost first.
+//! Invariant: slots and lists hold the frames of calls that have not returned, each once.
 
+use core::ptr;
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use lock_api::Mutex;
 use sup_ring0::calls::{Calls, Frame};
@@ -21,18 +24,32 @@ struct List(Option<NonNull<Frame>>);
 // SAFETY: the frames are read and written only under the lock of the list that they are in.
 unsafe impl Send for List {}
 
-const LIST_COUNT: usize = 64;
-static LISTS: [Mutex<SpinLock, List>; LIST_COUNT] =
-    [const { Mutex::from_raw(lock_api::RawMutex::INIT, List(None)) }; LIST_COUNT];
+/// Where calls are noted whose tasks have the same bits in their addresses.
+struct Place {
+    /// The task that has the slot, or 0.
+    owner: AtomicUsize,
+    /// The owner's frame; used by the owner alone.
+    slot: AtomicPtr<Frame>,
+    list: Mutex<SpinLock, List>,
+}
+
+const PLACE_COUNT: usize = 64;
+static PLACES: [Place; PLACE_COUNT] = [const {
+    Place {
+        owner: AtomicUsize::new(0),
+        slot: AtomicPtr::new(ptr::null_mut()),
+        list: Mutex::from_raw(lock_api::RawMutex::INIT, List(None)),
+    }
+}; PLACE_COUNT];
 
 /// The calls of the running task.
 #[derive(Debug)]
 pub(crate) enum TaskCalls {}
 
-/// The list of a task. Tasks are a few kilobytes, so the bits below that say nothing.
-fn list_of(task: usize) -> Option<&'static Mutex<SpinLock, List>> {
+/// The place of a task. Tasks are a few kilobytes, so the bits below that say nothing.
+fn place_of(task: usize) -> Option<&'static Place> {
     const TASK_BITS: u32 = 12;
-    LISTS.get((task >> TASK_BITS) % LIST_COUNT)
+    PLACES.get((task >> TASK_BITS) % PLACE_COUNT)
 }
 
 /// Walks a list from its front.
@@ -42,21 +59,18 @@ fn walk(list: &List) -> impl Iterator<Item = &Frame> {
     core::iter::successors(list.0.map(at), move |frame| frame.next.get().map(at))
 }
 
-// SAFETY: frames are entered at the front of their task's list and taken out when they are left, so that
-// the first one of a task is its innermost.
-unsafe impl Calls for TaskCalls {
-    unsafe fn enter(frame: &Frame) {
-        let task = task::current_address();
-        frame.thread.set(task);
-        let Some(list) = list_of(task) else { return };
-        let mut list = list.lock();
+impl Place {
+    /// Notes a frame for which there is no slot.
+    #[inline(never)]
+    fn add(&self, frame: &Frame) {
+        let mut list = self.list.lock();
         frame.next.set(list.0);
         list.0 = Some(NonNull::from(frame));
     }
 
-    unsafe fn leave(frame: &Frame) {
-        let Some(list) = list_of(frame.thread.get()) else { return };
-        let mut list = list.lock();
+    #[inline(never)]
+    fn remove(&self, frame: &Frame) {
+        let mut list = self.list.lock();
         let this = Some(NonNull::from(frame));
         if list.0 == this {
             list.0 = frame.next.get();
@@ -65,9 +79,51 @@ unsafe impl Calls for TaskCalls {
         }
     }
 
+    /// The frame in the slot, if it is this task's.
+    fn in_slot(&self, task: usize) -> Option<NonNull<Frame>> {
+        // Relaxed, here and below: the task alone writes its own number here and takes it away, and the
+        // frame in the slot is written and read by the owner alone.
+        let is_mine = self.owner.load(Ordering::Relaxed) == task;
+        if is_mine { NonNull::new(self.slot.load(Ordering::Relaxed)) } else { None }
+    }
+}
+
+// SAFETY: a frame is noted when it is entered and taken out when it is left. All frames of a task lie on
+// its one stack, which grows downwards, so that the lowest is the innermost.
+unsafe impl Calls for TaskCalls {
+    #[inline]
+    unsafe fn enter(frame: &Frame) {
+        let task = task::current_address();
+        frame.thread.set(task);
+        let Some(place) = place_of(task) else { return };
+        // Acquire: pairs with the release in `leave`; what the last owner did to the slot comes before.
+        let taken =
+            place.owner.compare_exchange(0, task, Ordering::Acquire, Ordering::Relaxed).is_ok();
+        if taken {
+            place.slot.store(ptr::from_ref(frame).cast_mut(), Ordering::Relaxed);
+        } else {
+            place.add(frame);
+        }
+    }
+
+    #[inline]
+    unsafe fn leave(frame: &Frame) {
+        let Some(place) = place_of(frame.thread.get()) else { return };
+        // Relaxed: no other task's frame is where this one is, and a slot that is given back is empty.
+        if ptr::eq(place.slot.load(Ordering::Relaxed), frame) {
+            place.slot.store(ptr::null_mut(), Ordering::Relaxed);
+            // Release: pairs with the acquire in `enter`.
+            place.owner.store(0, Ordering::Release);
+        } else {
+            place.remove(frame);
+        }
+    }
+
     fn innermost() -> Option<NonNull<Frame>> {
         let task = task::current_address();
-        let list = list_of(task)?.lock();
-        walk(&list).find(|frame| frame.thread.get() == task).map(NonNull::from)
+        let place = place_of(task)?;
+        let list = place.list.lock();
+        let mine = walk(&list).filter(|frame| frame.thread.get() == task).map(NonNull::from);
+        mine.chain(place.in_slot(task)).min()
     }
 }

@@ -150,12 +150,13 @@ macro_rules! unchecked_stack {
     };
 }
 
-/// Returns from the [`enter`] that noted `stack`.
+/// Returns from the [`enter`] that noted `stack`, and not to its caller. (Its type does not say so: code
+/// behind a call that never returns is left out, and the kernel's object checker does not know that.)
 ///
 /// # Safety
 /// That call has not returned, runs on this thread, and is the innermost.
 #[unsafe(naked)]
-unsafe extern "C" fn resume(stack: u64) -> ! {
+unsafe extern "C" fn resume(stack: u64) {
     core::arch::naked_asm!(
         "mov rsp, rdi",
         // The C convention wants the direction flag clear; whoever abandons may have been anywhere.
@@ -179,7 +180,9 @@ pub(crate) unsafe fn abandon<C: Calls>() {
     let stack = unsafe { frame.stack.get().read() };
     // SAFETY: the frame is the innermost, of this thread, and its call has not returned; by this
     // function's contract nothing is lost with the frames in between.
-    unsafe { resume(stack) }
+    unsafe { resume(stack) };
+    // SAFETY: `resume` went elsewhere, so this is never reached; should it be, it ends the task.
+    unsafe { core::arch::asm!("ud2", options(noreturn, nomem, nostack)) }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use sup_abi::request::{
     Empty, GetPagingMode, Request, SemaphoreOp, SemaphoreOperation, Statistics,
 };
 use sup_modules::VMMR0;
+use sup_test_key::signed;
 
 use super::figure::{Figure, Goal, Unit};
 use super::measure::cost;
@@ -124,7 +125,7 @@ fn openings() -> Verdict<Vec<Figure>> {
 
 /// A call of VMMR0's fast entry, which counts it and notes what it was called with.
 fn fast_call(session: &Session) -> Verdict<u64> {
-    let vmm = session.load_image(VMMR0.image, VMMR0.name, "")?;
+    let vmm = session.load_image(&signed(VMMR0.image, VMMR0.name), VMMR0.name, "")?;
     let vm = session.shared_pages(1, RingZeroView::Mapped)?;
     session.set_vm_for_fast_calls(Some(vm.r0_address()))?;
     let cost = cost(|| Ok(session.call_vmm_fast(SUP_VMMR0_DO_NOP, 0)?))?;
