@@ -17,7 +17,7 @@ use crate::testing::bench::Bench;
 use crate::testing::{Event, LAST_FAST_CALL, TestDestructor};
 
 const OK: Status = Status::VINF_SUCCESS;
-const VMM: &str = crate::image::vmm::VMM_MODULE;
+const VMM: &str = sup_abi::VMM_MODULE_NAME;
 
 fn set(bench: &Bench, vm: u64) -> Status {
     bench.send::<SetVm>(&SetVmIn { vm: R0Ptr::new(vm) }, &[], 0).unwrap().0
