@@ -23,9 +23,13 @@ impl<T: Copy> Latest<T> {
         self.count += 1;
     }
 
-    /// The one that came last.
-    fn newest(&self) -> T {
-        self.values[self.count.wrapping_sub(1) % DEPTH]
+    /// Often the one that came last: of what is rare it may be the only one that is there.
+    fn choose(&self, random: &mut Random) -> T {
+        if random.is_one_in(2) {
+            self.values[self.count.wrapping_sub(1) % DEPTH]
+        } else {
+            random.choose(&self.values)
+        }
     }
 }
 
@@ -34,7 +38,7 @@ impl<T: Copy> Latest<T> {
 pub(super) struct Answers {
     images: Latest<u64>,
     blocks: Latest<u64>,
-    /// Where blocks are in ring 0, zero for those that are not there.
+    /// Where pages of `PageAllocEx` are in ring 0.
     kernel_blocks: Latest<u64>,
     semaphores: Latest<u32>,
 }
@@ -53,7 +57,9 @@ impl Answers {
             Function::LowAlloc | Function::PageAllocEx => {
                 if let Some(answer) = output::<MemoryOut>(packet) {
                     self.blocks.note(answer.r3.get());
-                    self.kernel_blocks.note(answer.r0.get());
+                    if function == Function::PageAllocEx && !answer.r0.is_nil() {
+                        self.kernel_blocks.note(answer.r0.get());
+                    }
                 }
             }
             Function::ContAlloc => {
@@ -74,19 +80,18 @@ impl Answers {
     }
 
     pub(super) fn image(&self, random: &mut Random) -> u64 {
-        // Loads are rare and most of them fail, so the newest is often the only one that is there.
-        if random.is_one_in(2) { self.images.newest() } else { random.choose(&self.images.values) }
+        self.images.choose(random)
     }
 
     pub(super) fn block(&self, random: &mut Random) -> u64 {
-        random.choose(&self.blocks.values)
+        self.blocks.choose(random)
     }
 
     pub(super) fn kernel_block(&self, random: &mut Random) -> u64 {
-        random.choose(&self.kernel_blocks.values)
+        self.kernel_blocks.choose(random)
     }
 
     pub(super) fn semaphore(&self, random: &mut Random) -> u32 {
-        random.choose(&self.semaphores.values)
+        self.semaphores.choose(random)
     }
 }

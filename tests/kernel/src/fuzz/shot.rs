@@ -80,6 +80,12 @@ fn pages(random: &mut Random) -> u32 {
     }
 }
 
+/// A number of bytes within a block, from so many pages on: mostly whole pages.
+fn part(random: &mut Random, least_pages: u32) -> u32 {
+    let pages = (least_pages + random.below(2) as u32) * PAGE_SIZE as u32;
+    if random.is_one_in(8) { pages + 2048 } else { pages }
+}
+
 /// The tutorial module, perhaps with one byte changed that its loading can notice but not run into, or
 /// with one of its signature.
 fn load_module(random: &mut Random) -> Vec<u8> {
@@ -155,8 +161,8 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         Function::FreeModule => answers.image(random).as_bytes().to_vec(),
         Function::PageMapKernel => PageMapKernelIn {
             r3: R3Ptr::new(answers.block(random)),
-            offset: random.below(4) as u32 * 2048,
-            bytes: random.below(5) as u32 * 2048,
+            offset: part(random, 0),
+            bytes: part(random, 1),
             flags: 0,
             reserved: 0,
         }
@@ -166,9 +172,9 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         Function::PageProtect => PageProtectIn {
             r3: R3Ptr::new(if random.is_one_in(3) { answers.block(random) } else { 0 }),
             r0: R0Ptr::new(answers.kernel_block(random)),
-            offset: random.below(3) as u32 * 2048,
-            bytes: random.below(5) as u32 * 2048,
-            protection: random.below(8) as u32,
+            offset: part(random, 0),
+            bytes: part(random, 1),
+            protection: random.below(4) as u32,
             reserved: 0,
         }
         .as_bytes()
