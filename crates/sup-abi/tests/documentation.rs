@@ -22,6 +22,7 @@ fn size(bytes: usize, tail: Tail) -> String {
         Tail::None => format!("{bytes}"),
         Tail::Bytes => format!("{bytes} + n"),
         Tail::PhysicalAddresses => format!("{bytes} + 8n"),
+        Tail::ModuleUses => format!("{bytes} + 16n"),
     }
 }
 

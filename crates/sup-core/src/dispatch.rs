@@ -156,6 +156,7 @@ impl<H: Host> Driver<H> {
             Function::Connect => self.connect(session, packet),
             Function::LoadModule => self.load(session, packet),
             Function::ModulePolicy => self.module_policy(packet),
+            Function::ListModules => self.list_modules(session, packet),
             Function::FreeModule => self.free_image(session, packet),
             Function::GetSymbol => self.get_symbol(session, packet),
             Function::CallVmm => self.call_vmm(session, packet),

@@ -185,7 +185,7 @@ impl<H: Host> Driver<H> {
     }
 
     /// The next open session in the order of their slots.
-    fn session_after(&self, after: Option<Handle>) -> Option<(Handle, Arc<Session<H>>)> {
+    pub(crate) fn session_after(&self, after: Option<Handle>) -> Option<(Handle, Arc<Session<H>>)> {
         let sessions = self.sessions.lock();
         sessions.iter_after(after).find_map(|(handle, session)| Some((handle, session.clone()?)))
     }

@@ -126,6 +126,10 @@ pub trait Host: Sized + Send + Sync + 'static {
     /// What is demanded of modules. The same for as long as the driver runs. Never sleeps.
     fn module_policy(&self) -> &ModulePolicy;
 
+    /// Whether the current thread may know of ring 0 what is kept from others: where code lies, and whose
+    /// sessions use it. Who may bring code into ring 0 can find out anyway.
+    fn may_see_ring0(&self) -> bool;
+
     /// Number of functions that modules can import.
     fn export_count(&self) -> u32;
 

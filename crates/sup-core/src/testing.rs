@@ -48,6 +48,8 @@ pub(crate) struct Record {
     pub(crate) more_cpus: AtomicU32,
     /// The address space that the host says to run in.
     pub(crate) address_space: AtomicU64,
+    /// Added to the number of the user that the host says to act for; only the first sees ring 0.
+    pub(crate) other_user: AtomicU32,
     /// The processor that the host says to run on.
     current_cpu: AtomicU32,
     next_address: AtomicU64,
@@ -354,7 +356,8 @@ impl Host for TestHost {
     }
 
     fn caller(&self) -> Caller {
-        Caller { user: UserId::new(7), group: GroupId::new(7), process: ProcessId::new(7) }
+        let user = 7 + self.record.other_user.load(Ordering::Relaxed);
+        Caller { user: UserId::new(user), group: GroupId::new(7), process: ProcessId::new(user) }
     }
 
     fn address_space(&self) -> AddressSpace {
@@ -420,6 +423,10 @@ impl Host for TestHost {
     fn module_policy(&self) -> &ModulePolicy {
         static POLICY: ModulePolicy = ModulePolicy::new(ModuleDemand::Nothing);
         &POLICY
+    }
+
+    fn may_see_ring0(&self) -> bool {
+        self.record.other_user.load(Ordering::Relaxed) == 0
     }
 
     fn export_count(&self) -> u32 {

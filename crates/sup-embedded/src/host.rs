@@ -136,6 +136,11 @@ impl Host for EmbeddedHost {
         &self.0.policy
     }
 
+    /// Ring 0 is memory of the process.
+    fn may_see_ring0(&self) -> bool {
+        true
+    }
+
     fn export_count(&self) -> u32 {
         u32::try_from(exports::<Self>().len()).unwrap_or(u32::MAX)
     }

@@ -153,6 +153,10 @@ impl Host for KernelHost {
         &self.0.policy
     }
 
+    fn may_see_ring0(&self) -> bool {
+        caller::may_load_code().is_ok()
+    }
+
     fn export_count(&self) -> u32 {
         u32::try_from(exports::<Self>().len()).unwrap_or(u32::MAX)
     }

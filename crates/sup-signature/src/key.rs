@@ -45,7 +45,8 @@ impl fmt::Display for PublicKey {
     }
 }
 
-struct Digits([u8; 32]);
+/// Thirty-two bytes as hexadecimal digits.
+pub(crate) struct Digits(pub(crate) [u8; 32]);
 
 impl fmt::Display for Digits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -42,6 +42,11 @@ impl ContentHash {
     pub fn of(content: &[u8]) -> Self {
         Self(Sha256::digest(content).into())
     }
+
+    /// All its digits, for programs.
+    pub fn in_full(&self) -> impl fmt::Display {
+        crate::key::Digits(self.0)
+    }
 }
 
 impl fmt::Display for ContentHash {

@@ -37,6 +37,7 @@ mod connection;
 mod device;
 mod error;
 mod gip;
+mod loaded;
 mod memory;
 mod module;
 mod policy;
@@ -48,6 +49,7 @@ pub use backend::Backend;
 pub use clock::{Clock, ManualClock};
 pub use error::{Error, Result};
 pub use gip::{CpuEntry, Gip};
+pub use loaded::{LoadedModule, ModuleUse};
 pub use memory::{
     ContiguousMemory, LockedMemory, LowMemory, Memory, PageMemory, RingZeroView, SharedPages,
     SharedRegion, SharedView,

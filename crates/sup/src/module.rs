@@ -340,7 +340,7 @@ impl Session {
             base: output.base,
             bytes: output.image_bytes,
             was_loaded: output.was_loaded != 0,
-            signer: policy::signer(&output),
+            signer: policy::signer(output.trust, output.signer),
         })
     }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sup_abi::request::{Empty, LoadModuleOut, ModuleDemand, ModulePolicyOut, Trust};
+use sup_abi::request::{Empty, ModuleDemand, ModulePolicyOut, Trust};
 use sup_core::Signer;
 use sup_signature::{DETACHED_SUFFIX, PublicKey, split};
 
@@ -42,9 +42,9 @@ impl Session {
 }
 
 /// By whom a loaded file is signed, as the driver says.
-pub(crate) fn signer(output: &LoadModuleOut) -> Signer {
-    let key = PublicKey(output.signer);
-    match Trust::try_from(output.trust) {
+pub(crate) fn signer(trust: u32, key: [u8; 32]) -> Signer {
+    let key = PublicKey(key);
+    match Trust::try_from(trust) {
         Ok(Trust::Trusted) => Signer::Trusted(key),
         Ok(Trust::Unknown) => Signer::Unknown(key),
         Ok(Trust::Unsigned) | Err(_) => Signer::Nobody,

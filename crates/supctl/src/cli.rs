@@ -9,8 +9,8 @@ use clap_complete::Shell;
 use sup::Status;
 
 pub(crate) use self::module::{
-    BuildArgs, CallArgs, CheckArgs, KeygenArgs, LoadArgs, ModuleCommand, NewArgs, SignArgs,
-    VerifyArgs,
+    BuildArgs, CallArgs, CheckArgs, KeygenArgs, ListArgs, LoadArgs, ModuleCommand, NewArgs,
+    SignArgs, VerifyArgs,
 };
 
 const STYLES: Styles = Styles::styled()

@@ -8,6 +8,7 @@ mod call;
 mod check;
 mod code;
 mod keygen;
+mod list;
 mod load;
 mod new;
 mod sign;
@@ -17,6 +18,8 @@ use std::path::Path;
 
 use crate::cli::ModuleCommand;
 use crate::failure::Failure;
+
+pub(crate) use self::list::{Listed, User};
 
 pub(crate) fn run(command: &ModuleCommand) -> Result<(), Failure> {
     match command {
@@ -28,6 +31,7 @@ pub(crate) fn run(command: &ModuleCommand) -> Result<(), Failure> {
         ModuleCommand::Verify(args) => verify::verify(args),
         ModuleCommand::Load(args) => load::load(args),
         ModuleCommand::Call(args) => call::call(args),
+        ModuleCommand::List(args) => list::list(args),
     }
 }
 

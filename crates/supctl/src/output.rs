@@ -17,6 +17,7 @@ use self::tables::Medium;
 use crate::doctor::Report;
 use crate::failure::Failure;
 use crate::gip::Look;
+use crate::module::Listed;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -133,6 +134,11 @@ pub(crate) fn gip(look: &Look) -> Result<(), Failure> {
         ("ahead", format!("{} ns of CLOCK_MONOTONIC", look.ahead_of_monotonic_ns)),
     ])?;
     line(tables::cpus(&look.cpus, Medium::of_stdout()))
+}
+
+/// Prints the modules that are loaded.
+pub(crate) fn modules(modules: &[Listed]) -> Result<(), Failure> {
+    line(tables::modules(modules, Medium::of_stdout()))
 }
 
 /// Prints statuses with their meanings.

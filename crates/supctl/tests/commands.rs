@@ -20,6 +20,7 @@ fn every_command_has_help() {
         &["module", "check", "--help"],
         &["module", "load", "--help"],
         &["module", "call", "--help"],
+        &["module", "list", "--help"],
         &["gip", "--help"],
         &["status", "--help"],
         &["completions", "--help"],
@@ -147,6 +148,17 @@ fn a_module_is_checked_rule_by_rule() {
     assert_eq!(bad.exit, Some(1));
     assert!(bad.stdout.starts_with("no  format  "), "{}", bad.stdout);
     assert!(bad.stderr.contains("would not load: 1 rule is broken"), "{}", bad.stderr);
+}
+
+#[test]
+fn the_driver_of_a_new_process_lists_nothing() {
+    let list = supctl(&["module", "list"]);
+    assert_eq!(list.exit, Some(0), "{}", list.stderr);
+    assert!(list.stdout.starts_with("no module is loaded in this process"), "{}", list.stdout);
+    let json = supctl(&["module", "list", "--json"]);
+    let document: Value = serde_json::from_str(&json.stdout).expect("one JSON document");
+    assert_eq!(document["backend"], "embedded");
+    assert_eq!(document["modules"].as_array().map(Vec::len), Some(0), "{document}");
 }
 
 #[test]

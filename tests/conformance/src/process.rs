@@ -14,6 +14,7 @@ use sup_abi::request::{SemaphoreKind, SemaphoreOperation};
 
 use crate::backend::{Backend, Feature, backend};
 use crate::case::{Stop, Verdict, check};
+use crate::cases::listing::list_as_another;
 use crate::cases::objects::verify_as_another;
 use crate::client::Client;
 use crate::threads::{PATIENCE, Sleeper};
@@ -98,6 +99,7 @@ pub fn run_child_task() -> Option<ExitCode> {
         (Some(backend), "die-asleep") => die_asleep(backend),
         (Some(_), "nothing") => Ok(()),
         (Some(backend), "verify-as-another") => verify_as_another(backend),
+        (Some(backend), "list-as-another") => list_as_another(backend),
         _ => Err(Stop::failed(format_args!("no task '{task}'"))),
     };
     Some(match verdict {

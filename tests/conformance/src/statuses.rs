@@ -134,6 +134,7 @@ pub const STATUSES: &[Row] = {
             &[S::VINF_SUCCESS, S::VERR_INVALID_PARAMETER, S::VERR_MAP_FAILED, S::VERR_NO_MEMORY],
         ),
         (F::CallVmmFast, &[S::VINF_SUCCESS, S::VERR_INTERNAL_ERROR]),
+        (F::ListModules, &[S::VINF_SUCCESS, S::VERR_NOT_FOUND]),
     ]
 };
 

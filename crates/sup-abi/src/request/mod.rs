@@ -99,6 +99,8 @@ pub enum Tail {
     Bytes,
     /// One 8-byte physical address a page.
     PhysicalAddresses,
+    /// A [`ModuleUse`] a session, as many as the input says.
+    ModuleUses,
 }
 
 /// A row of [`TABLE`].

@@ -100,4 +100,6 @@ requests! {
         "Tells what the driver demands of modules, and which keys it trusts.";
     CallVmmFast = 44, CallVmmFastIn [None] => Empty [None],
         "Calls the fast entry of VMMR0.r0 for the session's VM; the kernel's device has numbers for it that take no packet.";
+    ListModules = 45, ListModulesIn [None] => ListModulesOut [ModuleUses],
+        "Tells of the loaded module whose name follows another: who uses it and, to whom may know, where it is.";
 }

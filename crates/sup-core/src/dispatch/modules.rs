@@ -3,14 +3,14 @@
 //! Neighbours: `dispatch.rs` checks the header and the sizes, `image/` keeps the images.
 
 use sup_abi::request::{
-    CallService, CallServiceOut, FreeModule, FreeModuleOut, GetSymbol, GetSymbolOut, LoadModule,
-    LoadModuleOut, MESSAGE_BYTES, ModulePolicy, Request, Trust, terminated,
+    CallService, CallServiceOut, FreeModule, FreeModuleOut, GetSymbol, GetSymbolOut, ListModules,
+    LoadModule, LoadModuleOut, MESSAGE_BYTES, ModulePolicy, ModuleUse, Request, Trust, terminated,
 };
 use sup_abi::{
     R0Ptr, SERVICE_PACKET_BYTES_LIMIT, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status,
 };
 use sup_alloc::Arc;
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use super::{MALFORMED, Packet, PacketError, ensure};
 use crate::host::{Host, ServiceCall};
@@ -65,6 +65,31 @@ impl<H: Host> Driver<H> {
         packet.input::<ModulePolicy>()?;
         let policy = self.host().module_policy();
         packet.answer::<ModulePolicy>(Ok(policy.describe()));
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(super) fn list_modules(
+        &self,
+        session: &Arc<Session<H>>,
+        packet: &mut Packet<'_>,
+    ) -> Result<(), PacketError> {
+        const USE_BYTES: usize = size_of::<ModuleUse>();
+        let input = packet.fixed_input::<ListModules>()?;
+        let end = ListModules::BYTES_OUT
+            .saturating_add(USE_BYTES.saturating_mul(input.use_room as usize));
+        ensure(packet.bytes_in() == ListModules::BYTES_IN && input.reserved == 0)?;
+        ensure(packet.bytes_out() == end)?;
+        let after = terminated(&input.after).ok_or(MALFORMED)?;
+        packet.clear();
+        let room = packet.bytes.get_mut(ListModules::BYTES_OUT..end).ok_or(MALFORMED)?;
+        let mut places = room.chunks_exact_mut(USE_BYTES);
+        let result = self.module_after(session, after, &mut |module_use| {
+            if let Some(place) = places.next() {
+                place.copy_from_slice(module_use.as_bytes());
+            }
+        });
+        packet.answer::<ListModules>(result);
         Ok(())
     }
 

@@ -32,7 +32,7 @@ pub(super) enum State<H: Host> {
 }
 
 pub(super) struct Entry<H: Host> {
-    name: ModuleName,
+    pub(super) name: ModuleName,
     rest: Arc<Rest<H>>,
     pub(super) state: State<H>,
 }
@@ -55,13 +55,13 @@ impl<H: Host> Entry<H> {
 
 /// All images. The driver guards it with a sleeping lock.
 pub(crate) struct ImageTable<H: Host> {
-    entries: Vec<Entry<H>>,
+    pub(super) entries: Vec<Entry<H>>,
 }
 
 /// The references of one session to one image.
 pub(crate) struct ImageUse<H: Host> {
     pub(super) loaded: Arc<LoadedImage<H>>,
-    count: u64,
+    pub(super) count: u64,
 }
 
 /// A session's images, oldest first.

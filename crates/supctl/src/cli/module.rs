@@ -19,6 +19,7 @@ pub(crate) enum ModuleCommand {
     Verify(VerifyArgs),
     Load(LoadArgs),
     Call(CallArgs),
+    List(ListArgs),
 }
 
 /// Write a crate that is a working ring-0 module
@@ -137,6 +138,18 @@ pub(crate) struct CallArgs {
     /// ServiceReqHandler behind it, as in helloServiceReqHandler]
     #[arg(long, value_name = "SYMBOL")]
     pub(crate) handler: Option<String>,
+}
+
+/// Show which ring-0 modules are loaded, by whom, and where
+///
+/// Everybody sees names, hashes, signers and counts. In the kernel, other users' sessions and the
+/// addresses of modules are for those with CAP_SYS_MODULE. In the embedded backend each process has a
+/// driver of its own, and that of this command has loaded nothing.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn driver_version(text: &str) -> Result<DriverVersion, String> {

@@ -85,6 +85,11 @@ pub(super) fn load(session: &Session) -> Outcome {
         again.module().was_loaded() && again.module().base() == service.module().base(),
         || "a second load made a second image".to_owned(),
     )?;
+    let modules = session.modules()?;
+    let listed = modules.into_iter().find(|module| module.name == hello.name);
+    require(listed.is_some_and(|module| module.own_references == 2), || {
+        "the driver does not list it with two references".to_owned()
+    })?;
     let (bytes, base) = (service.module().image_bytes(), service.module().base());
     let detail = format!("hello, {bytes} bytes at {base}, from a file");
     Ok(Finding { figure: median(times), detail })

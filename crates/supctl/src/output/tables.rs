@@ -11,6 +11,7 @@ use sup::Status;
 
 use crate::doctor::{Check, Report};
 use crate::gip::Cpu;
+use crate::module::{Listed, User};
 
 /// Where a table goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +129,65 @@ pub(super) fn cpus(cpus: &[Cpu], medium: Medium) -> String {
     table.trim_fmt()
 }
 
+/// The modules that are loaded, by name.
+pub(super) fn modules(modules: &[Listed], medium: Medium) -> String {
+    let mut table = medium.table();
+    let header = ["module", "uses", "running", "bytes", "base", "sha256", "signer", "loaded by"];
+    table.set_header(header.map(heading));
+    for module in modules {
+        table.add_row([
+            module.name.clone(),
+            module.references.saturating_add(module.dependents).to_string(),
+            module.running.to_string(),
+            module.bytes.to_string(),
+            module.base.clone().unwrap_or_else(|| "not told".to_owned()),
+            shortened(&module.sha256),
+            signer(module),
+            users(module),
+        ]);
+    }
+    for column in 1..4 {
+        align_right(&mut table, column);
+    }
+    keep_whole(&mut table, header.len() - 1);
+    table.trim_fmt()
+}
+
+/// As many digits as sentences of the driver show.
+fn shortened(digits: &str) -> String {
+    digits.chars().take(16).collect()
+}
+
+fn signer(module: &Listed) -> String {
+    match &module.signer {
+        None => "nobody".to_owned(),
+        Some(key) if module.is_trusted => shortened(key),
+        Some(key) => format!("{}, not trusted", shortened(key)),
+    }
+}
+
+/// The sessions that use a module, and how many references are not told of.
+fn users(module: &Listed) -> String {
+    let times = |user: &User| match user.references {
+        1 => String::new(),
+        more => format!(" × {more}"),
+    };
+    let known = module.users.iter();
+    let mut parts: Vec<_> = known
+        .map(|user| format!("{} of user {}{}", user.process, user.user, times(user)))
+        .collect();
+    let told: u64 = module.users.iter().map(|user| user.references).sum();
+    match module.references.saturating_sub(told) {
+        0 => {}
+        1 => parts.push("another one".to_owned()),
+        more => parts.push(format!("{more} others")),
+    }
+    if module.dependents > 0 {
+        parts.push(format!("{} that depend on it", module.dependents));
+    }
+    parts.join(", ")
+}
+
 /// Statuses by number, with name and meaning.
 pub(super) fn statuses(rows: &[(Status, &str, &str)], medium: Medium) -> String {
     let mut table = medium.table();
@@ -161,6 +221,39 @@ fn align_right(table: &mut Table, column: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn listed(name: &str, base: Option<&str>, signer: Option<String>, users: Vec<User>) -> Listed {
+        Listed {
+            name: name.to_owned(),
+            sha256: "ab".repeat(32),
+            signer,
+            is_trusted: false,
+            base: base.map(str::to_owned),
+            bytes: 16_384,
+            references: 6,
+            dependents: 0,
+            running: 1,
+            users,
+        }
+    }
+
+    #[test]
+    fn what_is_not_told_of_a_module_is_shown_as_unknown() {
+        let user = |process, references| User { process, user: 1000, references };
+        let stranger = listed("hello", None, Some("cd".repeat(32)), vec![user(7, 3), user(8, 1)]);
+        let known = listed("VMMR0.r0", Some("0xffff"), None, vec![user(9, 6)]);
+        let text = modules(&[Listed { dependents: 2, ..known }, stranger], Medium::Pipe);
+        let rows: Vec<Vec<_>> = text.lines().map(|row| row.split_whitespace().collect()).collect();
+        assert_eq!(rows.len(), 3, "{text}");
+        assert_eq!(
+            rows[1][..7],
+            ["VMMR0.r0", "8", "1", "16384", "0xffff", "abababababababab", "nobody"]
+        );
+        assert!(text.contains("9 of user 1000 × 6, 2 that depend on it"), "{text}");
+        assert_eq!(rows[2][..6], ["hello", "6", "1", "16384", "not", "told"]);
+        assert!(text.contains("cdcdcdcdcdcdcdcd, not trusted"), "{text}");
+        assert!(text.contains("7 of user 1000 × 3, 8 of user 1000, 2 others"), "{text}");
+    }
 
     #[test]
     fn figures_have_three_digits_that_count() {

@@ -5,6 +5,7 @@ use crate::case::Case;
 mod gip;
 mod images;
 mod lifetimes;
+pub(crate) mod listing;
 mod memory;
 mod memory_rings;
 mod modules;
@@ -30,6 +31,7 @@ static GROUPS: &[&[Case]] = &[
     waits::CASES,
     modules::CASES,
     lifetimes::CASES,
+    listing::CASES,
     images::CASES,
     signatures::CASES,
     services::CASES,

@@ -9,11 +9,12 @@ use sup_abi::R0Ptr;
 use sup_abi::request::{
     AddressIn, CONNECT_MAGIC, CallService, CallServiceIn, Connect, ConnectIn, ContAlloc, ContFree,
     Empty, FreeModule, Function, GetPagingMode, GetSymbol, GetSymbolIn, GipMap, GipUnmap,
-    HEADER_BYTES, Header, INITIAL_COOKIE, ImageIn, LoadModule, LoadModuleIn, LoadModuleOut,
-    LockPages, LockPagesIn, LowAlloc, LowFree, PROTOCOL_VERSION, PageAllocEx, PageAllocExIn,
-    PageCountIn, PageFree, PageMapKernel, PageMapKernelIn, PageProtect, PageProtectIn, Request,
-    SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp, SemaphoreOperation,
-    SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, Statistics, UnlockPages, VtCaps,
+    HEADER_BYTES, Header, INITIAL_COOKIE, ImageIn, ListModules, ListModulesIn, LoadModule,
+    LoadModuleIn, LoadModuleOut, LockPages, LockPagesIn, LowAlloc, LowFree, PROTOCOL_VERSION,
+    PageAllocEx, PageAllocExIn, PageCountIn, PageFree, PageMapKernel, PageMapKernelIn, PageProtect,
+    PageProtectIn, Request, SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp,
+    SemaphoreOperation, SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, Statistics, UnlockPages,
+    VtCaps,
 };
 use sup_modules::{HELLO, hello};
 use zerocopy::{FromBytes, IntoBytes};
@@ -91,6 +92,11 @@ pub(super) const ROWS: &[Row] = &[
     Row::of::<GetSymbol>("GetSymbol", Needs::Nothing, |device| {
         let name = padded(hello::VERSION_SYMBOL);
         Ok(simple::<GetSymbol>(device, &GetSymbolIn { base: load(device)?.base, name }))
+    }),
+    Row::of::<ListModules>("ListModules", Needs::Nothing, |device| {
+        load(device)?;
+        let input = ListModulesIn { after: [0; _], use_room: 0, reserved: 0 };
+        Ok(simple::<ListModules>(device, &input))
     }),
     Row::of::<LowAlloc>(
         "LowAlloc",

@@ -12,9 +12,9 @@ use std::mem::offset_of;
 
 use sup_abi::request::{
     CONNECT_MAGIC, CallServiceIn, CallVmmIn, ConnectIn, Function, GetSymbolIn, HEADER_BYTES,
-    HEADER_FLAGS, Header, INITIAL_COOKIE, LoadModuleIn, LockPagesIn, MAX_PACKET_BYTES,
-    PROTOCOL_VERSION, PageAllocExIn, PageCountIn, PageMapKernelIn, PageProtectIn, RequestInfo,
-    SemaphoreCreateIn, SemaphoreOpIn, TABLE, Tail, ioctl, padded,
+    HEADER_FLAGS, Header, INITIAL_COOKIE, ListModulesIn, LoadModuleIn, LockPagesIn,
+    MAX_PACKET_BYTES, ModuleUse, PROTOCOL_VERSION, PageAllocExIn, PageCountIn, PageMapKernelIn,
+    PageProtectIn, RequestInfo, SemaphoreCreateIn, SemaphoreOpIn, TABLE, Tail, ioctl, padded,
 };
 use sup_abi::{
     PAGE_SIZE, R0Ptr, R3Ptr, SUPR0SERVICEREQHDR_MAGIC, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC, Status,
@@ -216,6 +216,13 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         .as_bytes()
         .to_vec(),
         Function::CallService => call_service(random),
+        Function::ListModules => ListModulesIn {
+            after: padded(random.choose(&["", "", "", HELLO.name])).unwrap_or_default(),
+            use_room: random.below(4) as u32,
+            reserved: 0,
+        }
+        .as_bytes()
+        .to_vec(),
         Function::SemaphoreWords => [random.below(4) as u32, 0].as_bytes().to_vec(),
         Function::SetVm => {
             [if random.is_one_in(2) { 0 } else { random.next() }].as_bytes().to_vec()
@@ -277,6 +284,12 @@ fn draft(answers: &Answers, random: &mut Random) -> Draft {
             let count = input.get(place..).and_then(|count| count.first_chunk());
             let asked = count.map_or(0, |bytes| u32::from_le_bytes(*bytes));
             8 * asked.min(PAGES_MAX) as usize
+        }
+        Tail::ModuleUses => {
+            let place = offset_of!(ListModulesIn, use_room);
+            let room = input.get(place..).and_then(|room| room.first_chunk());
+            let room = room.map_or(0, |bytes| u32::from_le_bytes(*bytes));
+            size_of::<ModuleUse>() * room.min(PAGES_MAX) as usize
         }
     };
     let tail = if random.is_one_in(12) { 8 * random.below(4) } else { tail };

@@ -104,6 +104,54 @@ packets! {
         keys: [[u8; 32]; TRUSTED_KEYS_MAX],
     }
 
+    /// Input of [`ListModules`](crate::request::ListModules).
+    ListModulesIn (40) {
+        /// A name, NUL-terminated: the next one in the order of their bytes is told of. Empty for the first.
+        after: [u8; 32],
+        /// How many [`ModuleUse`]s there is room for behind the output.
+        use_room: u32,
+        /// Zero.
+        reserved: u32,
+    }
+
+    /// Output of [`ListModules`](crate::request::ListModules); the sessions that use the module follow, as far as the
+    /// caller may know of them and there is room, and then zeros.
+    ListModulesOut (144) {
+        /// The module's name, NUL-terminated.
+        name: [u8; 32],
+        /// The SHA-256 of its file without the signature.
+        hash: [u8; 32],
+        /// The public key that the file is signed with; zero if it is not signed.
+        signer: [u8; 32],
+        /// A [`Trust`].
+        trust: u32,
+        /// Bytes of the image in memory.
+        image_bytes: u32,
+        /// Where the image is, in ring 0. 0 for who may not know: a session that has not loaded it, of a
+        /// caller that may not bring code into ring 0.
+        base: R0Ptr,
+        /// References of all sessions.
+        references: u64,
+        /// References of the calling session.
+        own_references: u64,
+        /// Modules that import from it and sessions whose VM is set: of VMMR0.r0 alone.
+        dependents: u64,
+        /// Sessions that the caller may know of, also those that there is no room for.
+        use_count: u32,
+        /// Calls that run in it, besides `ModuleInit` and `ModuleTerm`.
+        running: u32,
+    }
+
+    /// A session that uses a module, in the answer to [`ListModules`](crate::request::ListModules).
+    ModuleUse (16) {
+        /// The process that opened the session.
+        process: u32,
+        /// Its real user.
+        user: u32,
+        /// References of the session.
+        references: u64,
+    }
+
     /// Input of [`CallService`](crate::request::CallService); the request packet, if any, follows.
     CallServiceIn (40) {
         /// Name of the service, NUL-terminated.
