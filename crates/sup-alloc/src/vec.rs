@@ -76,9 +76,12 @@ impl<T> Vec<T> {
         T: Copy,
     {
         self.try_reserve(values.len())?;
-        for &value in values {
-            self.try_push(value)?;
-        }
+        let length = self.0.len();
+        let spare = self.0.spare_capacity_mut().get_mut(..values.len()).ok_or(OutOfMemory)?;
+        spare.write_copy_of_slice(values);
+        // SAFETY: so many elements behind `length` lie within the capacity and were initialised just
+        // above; a capacity cannot overflow.
+        unsafe { self.0.set_len(length.wrapping_add(values.len())) };
         Ok(())
     }
 

@@ -276,10 +276,15 @@ fn move_debug(
     Some(())
 }
 
-/// A little-endian number of `bytes` bytes.
+/// A little-endian number of two, four or eight bytes.
+#[inline]
 fn number(file: &[u8], offset: usize, bytes: usize) -> Option<u64> {
-    let field = file.get(offset..offset.checked_add(bytes)?)?;
-    Some(field.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    let field = file.get(offset..)?;
+    Some(match bytes {
+        2 => u16::from_le_bytes(*field.first_chunk()?).into(),
+        4 => u32::from_le_bytes(*field.first_chunk()?).into(),
+        _ => u64::from_le_bytes(*field.first_chunk()?),
+    })
 }
 
 fn put(file: &mut [u8], offset: usize, value: u64) -> Option<()> {

@@ -37,7 +37,8 @@ impl From<Access> for ProtFlags {
 }
 
 impl Mapping {
-    /// Zeroed private memory, readable and writable.
+    /// Zeroed private memory, readable and writable, and present at once: it is written from end to end, and
+    /// a page fault costs more than a page.
     ///
     /// # Errors
     /// That of `mmap` or `madvise`.
@@ -49,7 +50,7 @@ impl Mapping {
                 std::ptr::null_mut(),
                 bytes,
                 Access::ReadWrite.into(),
-                MapFlags::PRIVATE,
+                MapFlags::PRIVATE | MapFlags::POPULATE,
             )
         }?;
         Self::adopt(start, bytes)

@@ -33,10 +33,10 @@ pub mod exports;
 pub mod mapper;
 mod memory;
 mod naked;
+mod names;
 mod panic;
 pub mod printf;
 mod semaphores;
-mod sort;
 
 use sup_alloc::Arc;
 use sup_core::Driver;

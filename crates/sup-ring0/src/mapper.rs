@@ -4,7 +4,7 @@
 //! then sealed segment by segment, so that no page is ever writable and executable. What lies between
 //! segments stays inaccessible.
 //!
-//! [`MappedImage`] keeps its own sorted copy of the exported names, because the file is gone after
+//! [`MappedImage`] keeps its own table of the exported names, because the file is gone after
 //! loading and the module could change its own tables. An [`EntryPoint`] is made only of an exported
 //! symbol in executable memory of the same image; the calls check that once more.
 
@@ -20,7 +20,7 @@ use sup_core::{LoadError, SessionHandle};
 use crate::calls::{self, Calls};
 use crate::elf::{Elf, ElfError, Protection};
 use crate::exports::{Export, find};
-use crate::sort::heap_sort;
+use crate::names::Names;
 
 /// Memory for one image. Dropping it unmaps.
 pub trait ImageMemory: Sized + Send + Sync + 'static {
@@ -53,19 +53,11 @@ pub trait ImageMemory: Sized + Send + Sync + 'static {
 /// What the names of the driver's functions may start with.
 const DRIVER_PREFIX: &str = "SUPR0$";
 
-/// An exported symbol: where its name lies in [`MappedImage::names`], and its image offset.
-struct Exported {
-    name: Range<usize>,
-    offset: u64,
-}
-
 /// A module image, ready to be called.
 pub struct MappedImage<M> {
     memory: M,
     bytes: usize,
-    names: Vec<u8>,
-    /// Sorted by name.
-    exports: Vec<Exported>,
+    exports: Names,
     code: Vec<Range<u64>>,
 }
 
@@ -95,16 +87,9 @@ impl<M: ImageMemory> MappedImage<M> {
         };
         elf.load(memory.writable(), base, &mut resolve).map_err(|error| sentence(&error))?;
 
-        let mut image =
-            Self { memory, bytes, names: Vec::new(), exports: Vec::new(), code: Vec::new() };
-        for symbol in elf.symbols() {
-            let start = image.names.len();
-            image.names.try_extend_from_slice(symbol.name.as_bytes())?;
-            let name = start..image.names.len();
-            image.exports.try_push(Exported { name, offset: symbol.offset as u64 })?;
-        }
-        let names = &*image.names;
-        heap_sort(&mut image.exports, |exported| names.get(exported.name.clone()));
+        let exports =
+            Names::of(|| elf.symbols().map(|symbol| (symbol.name, symbol.offset as u64)))?;
+        let mut image = Self { memory, bytes, exports, code: Vec::new() };
         for segment in elf.segments().filter(|s| s.protection == Protection::ReadExecute) {
             image.code.try_push(segment.pages.start as u64..segment.pages.end as u64)?;
         }
@@ -123,13 +108,6 @@ impl<M: ImageMemory> MappedImage<M> {
     /// The memory that it lives in, for what a backend keeps with it.
     pub fn memory_mut(&mut self) -> &mut M {
         &mut self.memory
-    }
-
-    fn offset_of(&self, name: &str) -> Option<u64> {
-        let compare =
-            |exported: &Exported| self.names.get(exported.name.clone()).cmp(&Some(name.as_bytes()));
-        let index = self.exports.binary_search_by(compare).ok()?;
-        self.exports.get(index).map(|exported| exported.offset)
     }
 
     /// The address of an entry point as a pointer, if it is one of this image.
@@ -173,7 +151,7 @@ impl<M: ImageMemory> Image for MappedImage<M> {
     }
 
     fn symbol(&self, name: &str) -> Option<R0Ptr> {
-        self.base().checked_add(self.offset_of(name)?)
+        self.base().checked_add(self.exports.find(name)?)
     }
 
     fn entry_point(&self, name: &str) -> Option<EntryPoint> {

@@ -140,15 +140,13 @@ impl Connection {
         bytes_out: usize,
     ) -> Result<(Status, usize)> {
         let too_large = |_| Error::new(name::<R>(), Status::VERR_TOO_MUCH_DATA, "");
-        let header = Header {
-            cookie: self.cookie,
-            session_cookie: self.session_cookie,
-            bytes_in: u32::try_from(bytes_in).map_err(too_large)?,
-            bytes_out: u32::try_from(bytes_out).map_err(too_large)?,
-            flags: HEADER_FLAGS,
-            rc: Status::VERR_INTERNAL_ERROR.raw(),
-        };
-        packet[..HEADER_BYTES].copy_from_slice(header.as_bytes());
+        let header = header_of::<R>(packet)?;
+        header.cookie = self.cookie;
+        header.session_cookie = self.session_cookie;
+        header.bytes_in = u32::try_from(bytes_in).map_err(too_large)?;
+        header.bytes_out = u32::try_from(bytes_out).map_err(too_large)?;
+        header.flags = HEADER_FLAGS;
+        header.rc = Status::VERR_INTERNAL_ERROR.raw();
         match &self.transport {
             Transport::Embedded(client) => {
                 client.request(R::FUNCTION.into(), packet).map_err(|error| error.0)
@@ -156,8 +154,7 @@ impl Connection {
             Transport::Kernel(device) => device.request(R::FUNCTION.into(), packet),
         }
         .map_err(transport_error::<R>)?;
-        let header = Header::read_from_bytes(&packet[..HEADER_BYTES])
-            .map_err(|_| Error::new(name::<R>(), Status::VERR_INTERNAL_ERROR, ""))?;
+        let header = header_of::<R>(packet)?;
         Ok((Status::new(header.rc), header.bytes_out as usize))
     }
 
@@ -187,6 +184,16 @@ impl Connection {
         }
         let word = (address as usize as *mut AtomicU64).wrapping_add(index);
         NonNull::new(word).ok_or_else(missing)
+    }
+}
+
+/// The header of a packet where it lies. (A copy would read words that were just written as halves, and
+/// processors wait for those to reach the cache.)
+#[inline]
+fn header_of<R: Request>(packet: &mut [u8]) -> Result<&mut Header> {
+    match Header::mut_from_prefix(packet) {
+        Ok((header, _)) => Ok(header),
+        Err(_) => Err(Error::new(name::<R>(), Status::VERR_INTERNAL_ERROR, "")),
     }
 }
 

@@ -121,6 +121,8 @@ pub struct ServiceModule {
     name: [u8; SERVICE_NAME_CHARS_MAX + 1],
 }
 
+/// A request without a packet.
+const BARE: usize = HEADER_BYTES + size_of::<CallServiceIn>();
 /// Requests up to this size are built on the stack.
 const SMALL: usize = 64 * size_of::<u64>();
 
@@ -167,8 +169,11 @@ impl ServiceModule {
 
     #[inline]
     fn exchange(&self, operation: u32, argument: u64, packet: &mut [u8]) -> Result<Status> {
-        let size = HEADER_BYTES + size_of::<CallServiceIn>() + packet.len();
-        let status = if size <= SMALL {
+        let size = BARE + packet.len();
+        let status = if packet.is_empty() {
+            let mut buffer = [0_u64; BARE / size_of::<u64>()];
+            self.send(operation, argument, packet, buffer.as_mut_bytes())
+        } else if size <= SMALL {
             let mut buffer = [0_u64; SMALL / size_of::<u64>()];
             self.send(operation, argument, packet, &mut buffer.as_mut_bytes()[..size])
         } else {
@@ -189,14 +194,14 @@ impl ServiceModule {
         packet: &mut [u8],
         buffer: &mut [u8],
     ) -> Result<Status> {
-        const BODY: usize = HEADER_BYTES + size_of::<CallServiceIn>();
         let size = buffer.len();
-        let input = CallServiceIn { name: self.name, operation, argument };
-        buffer[HEADER_BYTES..BODY].copy_from_slice(input.as_bytes());
-        buffer[BODY..].copy_from_slice(packet);
+        let input = CallServiceIn::mut_from_bytes(&mut buffer[HEADER_BYTES..BARE])
+            .map_err(|_| Error::new("CallService", Status::VERR_INTERNAL_ERROR, ""))?;
+        *input = CallServiceIn { name: self.name, operation, argument };
+        buffer[BARE..].copy_from_slice(packet);
         let (status, _) =
             self.module.session.connection().send::<CallService>(buffer, size, size)?;
-        packet.copy_from_slice(&buffer[BODY..]);
+        packet.copy_from_slice(&buffer[BARE..]);
         Ok(status)
     }
 }

@@ -24,6 +24,8 @@ pub(crate) enum Goal {
     Median(f64),
     /// Of the ratio to what it is compared to.
     Ratio(f64),
+    /// Of what the median has beyond that of what it is compared to, in the figure's unit.
+    Beyond(f64),
 }
 
 impl Figure {
@@ -32,6 +34,7 @@ impl Figure {
         Some(match self.goal? {
             Goal::Median(most) => self.pair.ours.median <= most,
             Goal::Ratio(most) => self.pair.ratio <= most,
+            Goal::Beyond(most) => self.pair.ours.median - self.pair.theirs.median <= most,
         })
     }
 }
@@ -86,6 +89,8 @@ mod tests {
             (Some(Goal::Ratio(2.9)), Some(false)),
             (Some(Goal::Median(30.0)), Some(true)),
             (Some(Goal::Median(29.0)), Some(false)),
+            (Some(Goal::Beyond(20.0)), Some(true)),
+            (Some(Goal::Beyond(19.0)), Some(false)),
         ] {
             assert_eq!(line(goal).figure.is_met(), is_met, "{goal:?}");
         }

@@ -115,6 +115,7 @@ fn row(figure: &Figure) -> Row {
     let goal = match goal {
         Some(Goal::Median(most)) => format!("<= {most} {unit}"),
         Some(Goal::Ratio(most)) => format!("<= {most}x"),
+        Some(Goal::Beyond(most)) => format!("<= +{most} {unit}"),
         None => String::new(),
     };
     let verdict = match figure.is_met() {
@@ -193,6 +194,7 @@ fn json_figure(line: &Line) -> JsonFigure<'_> {
     let (goal, goal_of) = match goal {
         Some(Goal::Median(most)) => (Some(*most), Some("median")),
         Some(Goal::Ratio(most)) => (Some(*most), Some("ratio")),
+        Some(Goal::Beyond(most)) => (Some(*most), Some("difference")),
         None => (None, None),
     };
     JsonFigure {

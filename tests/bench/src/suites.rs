@@ -5,6 +5,7 @@ mod loader;
 mod memory;
 mod raw;
 mod semaphores;
+mod shared_object;
 mod slice;
 
 use std::hint::black_box;
@@ -53,7 +54,7 @@ pub(crate) const SUITES: [Suite; 5] = [
     },
     Suite {
         name: "loader",
-        about: "modules: what lets them in",
+        about: "modules: what lets them in, calls them and finds what is in them",
         run: loader::run,
         skips: Vec::new,
     },

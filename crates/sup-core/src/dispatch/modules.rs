@@ -131,11 +131,9 @@ impl<H: Host> Driver<H> {
         session: &Arc<Session<H>>,
         packet: &mut Packet<'_>,
     ) -> Result<(), PacketError> {
-        let input = packet.fixed_input::<CallService>()?;
         let (bytes_in, bytes_out) = (packet.bytes_in(), packet.bytes_out());
         ensure(bytes_in == bytes_out && bytes_in < SERVICE_PACKET_BYTES_LIMIT as usize)?;
-        let name = terminated(&input.name).ok_or(MALFORMED)?;
-        let request = packet.bytes.get_mut(CallService::BYTES_IN..bytes_in).ok_or(MALFORMED)?;
+        let (input, request) = packet.input_and_tail::<CallService>()?;
         let request = if request.is_empty() {
             None
         } else {
@@ -145,14 +143,18 @@ impl<H: Host> Driver<H> {
             ensure(header.cbReq as usize == request.len())?;
             Some(request)
         };
-        let status = match self.begin_service_call(session, name) {
-            Ok(call) => call.run(ServiceCall {
+        let status = match self.begin_service_call(session, &input.name) {
+            Some(call) => call.run(ServiceCall {
                 session: session.handle(),
                 operation: input.operation,
                 argument: input.argument,
                 packet: request,
             }),
-            Err(status) => status,
+            // That the name is one matters only now: what was found has it.
+            None => match terminated(&input.name) {
+                Some(_) => Status::VERR_SUPDRV_SERVICE_NOT_FOUND,
+                None => return Err(MALFORMED),
+            },
         };
         // The request goes back whatever the status, as the service left it.
         packet.answer_with::<CallService>(status, CallServiceOut { reserved: [0; 5] });

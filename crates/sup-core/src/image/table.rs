@@ -423,30 +423,27 @@ impl<H: Host> Driver<H> {
         base: R0Ptr,
         name: &str,
     ) -> Result<R0Ptr, Status> {
-        let loaded = {
-            let list = session.images().lock();
-            let used = list.iter().find(|used| used.loaded.image.base() == base);
-            used.ok_or(Status::VERR_INVALID_HANDLE)?.loaded.clone()
-        };
-        loaded.image.symbol(name).ok_or(Status::VERR_SYMBOL_NOT_FOUND)
+        // Under the lock: a reference that is kept longer would keep the image mapped when it is retired.
+        let list = session.images().lock();
+        let used = list.iter().find(|used| used.loaded.image.base() == base);
+        let used = used.ok_or(Status::VERR_INVALID_HANDLE)?;
+        used.loaded.image.symbol(name).ok_or(Status::VERR_SYMBOL_NOT_FOUND)
     }
 
-    /// Begins a call of the service `name` that `session` loaded; the newest image of that name.
-    ///
-    /// # Errors
-    /// `VERR_SUPDRV_SERVICE_NOT_FOUND`.
-    pub(crate) fn begin_service_call(
-        &self,
-        session: &Session<H>,
-        name: &str,
-    ) -> Result<Call<H>, Status> {
+    /// Begins a call of the service that `session` loaded and that a field names; the newest image of that
+    /// name. `None` if there is no such service.
+    pub(crate) fn begin_service_call(&self, session: &Session<H>, name: &[u8]) -> Option<Call<H>> {
         let list = session.images().lock();
         list.iter()
             .rev()
-            .filter(|used| used.loaded.name.as_str() == name)
+            .filter(|used| is_terminated(name, used.loaded.name.as_bytes()))
             .find_map(|used| Call::begin(&used.loaded))
-            .ok_or(Status::VERR_SUPDRV_SERVICE_NOT_FOUND)
     }
+}
+
+/// Whether a field holds that name and its terminator.
+fn is_terminated(field: &[u8], name: &[u8]) -> bool {
+    field.strip_prefix(name).is_some_and(|rest| rest.first() == Some(&0))
 }
 
 /// Number of references in a session's list.

@@ -4,7 +4,6 @@ mod call;
 mod event;
 mod load;
 pub(super) mod session;
-mod shared_object;
 
 use anyhow::Result;
 

@@ -12,10 +12,10 @@ use sup::ServiceModule;
 use sup_modules::hello::SERVICE_HANDLER;
 use sup_modules::{HELLO, HELLO_SHARED_OBJECT};
 
-use super::shared_object::ObjectFile;
 use crate::figure::{Figure, Goal};
 use crate::measure::{Pair, Routine, compare, each};
 use crate::suites::open_session;
+use crate::suites::shared_object::ObjectFile;
 
 pub(super) fn figures() -> Result<Vec<Figure>> {
     let folder = tempfile::tempdir().context("cannot make a folder for the module's files")?;

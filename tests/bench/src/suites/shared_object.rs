@@ -11,13 +11,13 @@ use anyhow::{Context, Result, bail, ensure};
 /// A shared object in a file. Its constructors and destructors are harmless to run: the compiler's
 /// own and no others.
 #[derive(Debug)]
-pub(super) struct ObjectFile {
+pub(in crate::suites) struct ObjectFile {
     path: CString,
 }
 
 /// A loaded shared object. Dropping it unloads it.
 #[derive(Debug)]
-pub(super) struct SharedObject {
+pub(in crate::suites) struct SharedObject {
     handle: NonNull<c_void>,
 }
 
@@ -26,7 +26,7 @@ impl ObjectFile {
     ///
     /// # Errors
     /// The path has a NUL in it.
-    pub(super) fn new(path: &Path) -> Result<Self> {
+    pub(in crate::suites) fn new(path: &Path) -> Result<Self> {
         Ok(Self { path: CString::new(path.as_os_str().as_bytes())? })
     }
 
@@ -34,7 +34,7 @@ impl ObjectFile {
     ///
     /// # Errors
     /// The sentence of the system's loader.
-    pub(super) fn open(&self) -> Result<SharedObject> {
+    pub(in crate::suites) fn open(&self) -> Result<SharedObject> {
         let flags = libc::RTLD_NOW | libc::RTLD_LOCAL;
         // SAFETY: the path is a terminated string that outlives the call. Loading runs constructors:
         // `ObjectFile` says that they are harmless.
@@ -49,7 +49,7 @@ impl ObjectFile {
     ///
     /// # Errors
     /// It stays, or cannot be loaded at all.
-    pub(super) fn check_unloads(&self) -> Result<()> {
+    pub(in crate::suites) fn check_unloads(&self) -> Result<()> {
         let object = self.open()?;
         ensure!(self.is_mapped()?, "{:?} is not mapped where it was loaded", self.path);
         drop(object);
@@ -63,10 +63,19 @@ impl ObjectFile {
     }
 }
 
+impl SharedObject {
+    /// The address of a symbol, as a number: what is there may go at any time.
+    pub(in crate::suites) fn symbol(&self, name: &CStr) -> Option<usize> {
+        // SAFETY: the handle is open as long as `self`, and the name is a terminated string.
+        let address = unsafe { libc::dlsym(self.handle.as_ptr(), name.as_ptr()) };
+        Some(address.addr()).filter(|address| *address != 0)
+    }
+}
+
 impl Drop for SharedObject {
     fn drop(&mut self) {
-        // SAFETY: the handle came from `dlopen` and is closed here once; no symbol of the object was
-        // ever looked up, so nothing refers into it.
+        // SAFETY: the handle came from `dlopen` and is closed here once; of its symbols nobody has more
+        // than the number of an address, so nothing refers into it.
         let result = unsafe { libc::dlclose(self.handle.as_ptr()) };
         debug_assert_eq!(result, 0, "dlclose of a handle from dlopen");
     }
