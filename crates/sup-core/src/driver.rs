@@ -7,7 +7,7 @@
 //! goes; no timer runs and no image is loaded any more, because no session is open.
 
 use sup_abi::request::Counts;
-use sup_abi::{R0Ptr, SUPDRVOBJTYPE, SUPGLOBALINFOPAGE, Status};
+use sup_abi::{PhysAddr, R0Ptr, SUPDRVOBJTYPE, SUPGLOBALINFOPAGE, Status};
 use sup_alloc::Arc;
 
 use crate::gip::Gip;
@@ -153,6 +153,11 @@ impl<H: Host> Driver<H> {
     /// The Global Information Page, as ring 0 sees it. Corresponds to `SUPGetGIP`.
     pub fn gip_page(&self) -> &SUPGLOBALINFOPAGE {
         self.gip.memory().page()
+    }
+
+    /// The physical address of the Global Information Page.
+    pub fn gip_physical_address(&self) -> PhysAddr {
+        self.gip.memory().physical_address()
     }
 
     /// Counts what all sessions own together.

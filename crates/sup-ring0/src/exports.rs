@@ -10,15 +10,13 @@
 
 use core::ffi::{c_char, c_void};
 
-use sup_abi::{
-    PFNSUPDRVDESTRUCTOR, R0Ptr, SUPDRVOBJTYPE, SUPDRVSESSION, SUPGLOBALINFOPAGE, Status,
-};
+use sup_abi::{PFNSUPDRVDESTRUCTOR, R0Ptr, SUPDRVOBJTYPE, SUPDRVSESSION, Status};
 use sup_alloc::Arc;
 use sup_core::host::Host;
 use sup_core::{Blocking, Driver, ObjectHandle, Session, SessionHandle};
 
 use crate::destructor::NativeDestructor;
-use crate::{Ring0, memory, panic, printf, semaphores};
+use crate::{Ring0, gip, memory, panic, printf, semaphores};
 
 /// A function that modules may import.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +74,9 @@ where
         "SUPR0ObjVerifyAccess" => obj_verify_access::<R> as *const (),
         "SUPR0GetPagingMode" => get_paging_mode::<R> as *const (),
         "SUPR0QueryVTCaps" => query_vt_caps::<R> as *const (),
-        "SUPGetGIP" => get_gip::<R> as *const (),
+        "SUPGetGIP" => gip::get_gip::<R> as *const (),
+        "SUPR0GipMap" => gip::gip_map::<R> as *const (),
+        "SUPR0GipUnmap" => gip::gip_unmap::<R> as *const (),
         "SUPR0LockMem" => memory::lock_mem::<R> as *const (),
         "SUPR0UnlockMem" => memory::unlock_mem::<R> as *const (),
         "SUPR0ContAlloc" => memory::cont_alloc::<R> as *const (),
@@ -249,14 +249,6 @@ unsafe extern "C" fn query_vt_caps<R: Ring0>(session: *mut SUPDRVSESSION, caps: 
         unsafe { caps.write(result.unwrap_or(0)) };
         result.map(|_| Status::VINF_SUCCESS)
     }))
-}
-
-/// Corresponds to `SUPGetGIP`. The page lives as long as the driver, which outlives every module.
-unsafe extern "C" fn get_gip<R: Ring0>() -> *const SUPGLOBALINFOPAGE {
-    match R::driver() {
-        Some(driver) => core::ptr::from_ref(driver.gip_page()),
-        None => core::ptr::null(),
-    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub mod calls;
 pub mod destructor;
 pub mod elf;
 pub mod exports;
+mod gip;
 pub mod mapper;
 mod memory;
 mod naked;

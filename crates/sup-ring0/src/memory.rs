@@ -14,7 +14,7 @@ use crate::Ring0;
 use crate::exports::{is_plausible, raw, resolve};
 
 /// A status without a value.
-const DONE: Result<Status, Status> = Ok(Status::VINF_SUCCESS);
+pub(crate) const DONE: Result<Status, Status> = Ok(Status::VINF_SUCCESS);
 
 /// `status` unless the pointer could be one in ring 0.
 fn plausible<R: Ring0, T>(pointer: *const T, status: Status) -> Result<(), Status> {
@@ -22,7 +22,7 @@ fn plausible<R: Ring0, T>(pointer: *const T, status: Status) -> Result<(), Statu
 }
 
 /// The same for a pointer that may be missing.
-fn plausible_or_null<R: Ring0, T>(pointer: *const T) -> Result<(), Status> {
+pub(crate) fn plausible_or_null<R: Ring0, T>(pointer: *const T) -> Result<(), Status> {
     if pointer.is_null() {
         Ok(())
     } else {
@@ -49,7 +49,7 @@ unsafe fn write_pages<H: Host, T>(block: &Block<H>, to: *mut T, make: impl Fn(Ph
 ///
 /// # Safety
 /// `to` is null or a place for a `T`.
-unsafe fn write<T>(to: *mut T, value: T) {
+pub(crate) unsafe fn write<T>(to: *mut T, value: T) {
     if !to.is_null() {
         // SAFETY: it is not null, so by this function's contract it is a place for a `T`.
         unsafe { to.write(value) };

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::time::{ClockId, clock_gettime};
 use sup_abi::request::{Empty, GipMap, MEMORY_SYNTHETIC_PHYS};
 use sup_abi::{
-    OFFSET_OF_CPUS, PhysAddr, SUPGIPCPU, SUPGIPCPUSTATE, SUPGIPMODE, SUPGLOBALINFOPAGE, Status,
+    OFFSET_OF_CPUS, PhysAddr, SUPGIPCPU, SUPGIPCPUSTATE, SUPGIPMODE, SUPGLOBALINFOPAGE,
+    SUPGLOBALINFOPAGE_MAGIC, Status,
 };
 use sup_core::gip::read::{Counter, Look, Snapshot, look, newest_line};
 use sup_core::host::AddressSource;
@@ -145,6 +146,10 @@ impl Gip {
 
     /// The entry that is the current processor's, which may have changed when this returns.
     fn current_entry(&self) -> Option<&SUPGIPCPU> {
+        // Acquire: pairs with the release that published the page.
+        if self.page.u32Magic.load(Ordering::Acquire) != SUPGLOBALINFOPAGE_MAGIC {
+            return None;
+        }
         let index = match self.mode() {
             SUPGIPMODE::AsyncTsc => {
                 let set_index = usize::from(Tsc.current_cpu());
@@ -221,7 +226,7 @@ impl Session {
         // SAFETY: the driver mapped the page read-only at this address for this session, which the
         // returned owner keeps open; every field that changes is atomic.
         let page = unsafe { &*start.cast::<SUPGLOBALINFOPAGE>() };
-        let is_ours = page.u32Magic.load(Ordering::Acquire) == sup_abi::SUPGLOBALINFOPAGE_MAGIC
+        let is_ours = page.u32Magic.load(Ordering::Acquire) == SUPGLOBALINFOPAGE_MAGIC
             && page.u32Version.load(Ordering::Relaxed) >> 16
                 == sup_abi::SUPGLOBALINFOPAGE_VERSION >> 16;
         if !is_ours {

@@ -136,6 +136,23 @@ static int probeMemory(PSUPDRVSESSION pSession, PPROBEREQ pReq)
     return rc;
 }
 
+/** au64[1]: 0 maps, 1 unmaps; au64[2], au64[3]: which places to name, 0 none, 1 a good one, 2 a bad one.
+ * Answers: au64[4] ring 3's address, au64[5] the physical one; as they were if they are not written. */
+static int probeGip(PSUPDRVSESSION pSession, PPROBEREQ pReq)
+{
+    RTR3PTR   pvR3 = (RTR3PTR)pReq->au64[4];
+    RTHCPHYS  Phys = pReq->au64[5];
+    PRTR3PTR  apR3[3]   = { NULL, &pvR3, (PRTR3PTR)(uintptr_t)8 };
+    PRTHCPHYS apPhys[3] = { NULL, &Phys, (PRTHCPHYS)(uintptr_t)8 };
+    int       rc;
+    if (pReq->au64[1] == 1)
+        return SUPR0GipUnmap(pSession);
+    rc = SUPR0GipMap(pSession, apR3[pReq->au64[2] % 3], apPhys[pReq->au64[3] % 3]);
+    pReq->au64[4] = (uint64_t)pvR3;
+    pReq->au64[5] = Phys;
+    return rc;
+}
+
 /** What the module knows of itself and of the machine. */
 static int probeFacts(PSUPDRVSESSION pSession, PPROBEREQ pReq)
 {
@@ -207,6 +224,7 @@ int probeServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_
         case 11: return probeStrings();
         case 12: g_pau64Scoreboard = (volatile uint64_t *)(uintptr_t)pReq->au64[1]; return VINF_SUCCESS;
         case 13: return probeMemory(pSession, pReq);
+        case 14: return probeGip(pSession, pReq);
         default: return VERR_NOT_SUPPORTED;
     }
 }

@@ -235,6 +235,7 @@ pub(crate) mod op {
     pub(crate) const STRINGS: u32 = 11;
     pub(crate) const SCOREBOARD: u32 = 12;
     pub(crate) const MEMORY: u32 = 13;
+    pub(crate) const GIP: u32 = 14;
 }
 
 /// The session that the probe acts in: the caller's.

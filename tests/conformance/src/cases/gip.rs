@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use sup::{PAGE_SIZE, SUPGIPMODE, Status};
 use sup_abi::request::{Empty, GipMap, GipMapOut, GipUnmap, MEMORY_SYNTHETIC_PHYS};
 use sup_abi::{
-    OFFSET_OF_CPUS, SUPGIPCPU, SUPGIPCPUSTATE, SUPGLOBALINFOPAGE, SUPGLOBALINFOPAGE_MAGIC,
-    SUPGLOBALINFOPAGE_VERSION,
+    OFFSET_OF_CPUS, PhysAddr, SUPGIPCPU, SUPGIPCPUSTATE, SUPGLOBALINFOPAGE,
+    SUPGLOBALINFOPAGE_MAGIC, SUPGLOBALINFOPAGE_VERSION,
 };
 
 use super::semaphores::monotonic_ns;
 use crate::backend::Backend;
 use crate::case::{Stop, Verdict, cases, check, same};
 use crate::client::Client;
-use crate::probe::{Probe, op};
+use crate::probe::{NO_SESSION, OWN, Probe, op};
 use crate::process::{protection, with_little_address_space};
 use crate::threads::PATIENCE;
 
@@ -43,6 +43,15 @@ cases! { Gip {
     physical_address_is_that_of_a_page:
         "The page's physical address is aligned, not NIL, the same for all (spec 5.3).",
     ring_zero_sees_the_page: "SUPGetGIP gives ring 0 the same page (spec 5.3).",
+    ring_zero_maps_for_its_session:
+        "SUPR0GipMap answers the mapping of the calling process and the physical address; one \
+         SUPR0GipUnmap undoes all maps (spec 5.3).",
+    ring_zero_starts_the_updates:
+        "SUPR0GipMap without places for addresses still counts the session as a user, once (spec \
+         5.3).",
+    ring_zero_is_refused_wrong_arguments:
+        "SUPR0GipMap checks the session and then its places, and writes nothing if one is wrong \
+         (spec 5.3).",
     cannot_map_without_memory:
         "Without address space the map is VERR_MAP_FAILED, and the session works on (spec 5.3).",
 }}
@@ -319,6 +328,93 @@ fn ring_zero_sees_the_page(backend: &dyn Backend) -> Verdict {
     let of_first = u64::from(page.cpus[0].u32TransactionId.load(Acquire));
     check!(facts[3].abs_diff(of_first) < 100, "{} and {of_first}", facts[3]);
     Ok(())
+}
+
+/// What is at a place that nobody writes to.
+const UNTOUCHED: u64 = 0x5e5e_5e5e_5e5e_5e5e;
+/// Which place the probe names.
+const NO_PLACE: u64 = 0;
+const GOOD_PLACE: u64 = 1;
+const BAD_PLACE: u64 = 2;
+
+/// `SUPR0GipMap`: its status, ring 3's address and the physical one.
+#[track_caller]
+fn map_by_ring_zero(
+    probe: &Probe<'_>,
+    session: u64,
+    places: [u64; 2],
+) -> Verdict<(Status, [u64; 2])> {
+    let numbers = [session, 0, places[0], places[1], UNTOUCHED, UNTOUCHED];
+    let (status, after) = probe.ask(op::GIP, &numbers)?;
+    Ok((status, [after[4], after[5]]))
+}
+
+#[track_caller]
+fn unmap_by_ring_zero(probe: &Probe<'_>) -> Verdict {
+    same!(probe.status(op::GIP, &[OWN, 1])?, Status::VINF_SUCCESS);
+    Ok(())
+}
+
+fn ring_zero_maps_for_its_session(backend: &dyn Backend) -> Verdict {
+    let client = Client::connect(backend)?;
+    let probe = Probe::load(&client)?;
+    unmap_by_ring_zero(&probe)?;
+    let both = [GOOD_PLACE, GOOD_PLACE];
+    let (status, first) = map_by_ring_zero(&probe, OWN, both)?;
+    same!(status, Status::VINF_SUCCESS);
+    let asked = client.get::<GipMap>(&Empty {})?;
+    same!(first, [asked.r3.get(), asked.phys.get()]);
+    same!(map_by_ring_zero(&probe, OWN, both)?.1, first, "the second map");
+    check!(protection(first[0])?.unwrap_or_default().starts_with("r--"));
+    unmap_by_ring_zero(&probe)?;
+    same!(protection(first[0])?, None);
+    stands_still(&probe)
+}
+
+fn ring_zero_starts_the_updates(backend: &dyn Backend) -> Verdict {
+    let client = Client::connect(backend)?;
+    let probe = Probe::load(&client)?;
+    for places in [[NO_PLACE, NO_PLACE], [NO_PLACE, GOOD_PLACE]] {
+        stands_still(&probe)?;
+        for _ in 0..2 {
+            let (status, [_, phys]) = map_by_ring_zero(&probe, OWN, places)?;
+            same!(status, Status::VINF_SUCCESS);
+            same!(phys == UNTOUCHED, places[1] == NO_PLACE, "{phys:#x}");
+        }
+        let before = seen_by_ring_zero(&probe)?;
+        sleep(Duration::from_millis(60));
+        let after = seen_by_ring_zero(&probe)?;
+        check!(after > before, "{after} after {before}");
+        unmap_by_ring_zero(&probe)?;
+    }
+    stands_still(&probe)?;
+    // What a session has asked for ends with it.
+    {
+        let other = Client::connect(backend)?;
+        let theirs = Probe::load(&other)?;
+        same!(map_by_ring_zero(&theirs, OWN, [NO_PLACE; 2])?.0, Status::VINF_SUCCESS);
+    }
+    stands_still(&probe)
+}
+
+fn ring_zero_is_refused_wrong_arguments(backend: &dyn Backend) -> Verdict {
+    let client = Client::connect(backend)?;
+    let probe = Probe::load(&client)?;
+    let refused = |session, places, status| -> Verdict {
+        let answer = map_by_ring_zero(&probe, session, places)?;
+        same!(answer, (status, [UNTOUCHED; 2]), "{places:?}");
+        Ok(())
+    };
+    for places in [[BAD_PLACE, GOOD_PLACE], [GOOD_PLACE, BAD_PLACE], [BAD_PLACE, NO_PLACE]] {
+        refused(OWN, places, Status::VERR_INVALID_POINTER)?;
+    }
+    refused(NO_SESSION, [GOOD_PLACE; 2], Status::VERR_INVALID_PARAMETER)?;
+    same!(probe.status(op::GIP, &[NO_SESSION, 1])?, Status::VERR_INVALID_PARAMETER);
+    // A map that fails for another reason says so in both places.
+    let (status, places) =
+        with_little_address_space(0, || map_by_ring_zero(&probe, OWN, [GOOD_PLACE; 2]))?;
+    same!((status, places), (Status::VERR_MAP_FAILED, [0, PhysAddr::NIL.get()]));
+    stands_still(&probe)
 }
 
 fn cannot_map_without_memory(backend: &dyn Backend) -> Verdict {
