@@ -51,8 +51,8 @@ pub use error::{Error, Result};
 pub use gip::{CpuEntry, Gip};
 pub use loaded::{LoadedModule, ModuleUse};
 pub use memory::{
-    ContiguousMemory, LockedMemory, LowMemory, Memory, PageMemory, RingZeroView, SharedPages,
-    SharedRegion, SharedView,
+    ContiguousMemory, LockedMemory, LowMemory, Memory, PageMemory, Protection, RingZeroView,
+    SharedPages, SharedRegion, SharedView,
 };
 pub use module::{Module, ServiceModule};
 pub use policy::{ModulePolicy, read_signed};

@@ -16,10 +16,10 @@ use sup_abi::request::{
 use sup_abi::{PAGE_SIZE, R0Ptr, R3Ptr, Status};
 
 use super::block::SharedPages;
-use super::region::SharedRegion;
+use super::region::{SharedRegion, part};
 use crate::Session;
 use crate::connection::name;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// A buffer of the process whose pages stay where they are, borrowed until it is unlocked by dropping
 /// this. Corresponds to `SUPR0LockMem`.
@@ -78,12 +78,7 @@ impl SharedPages {
 }
 
 fn map_kernel(session: &Session, region: &SharedRegion, pages: Range<u32>) -> Result<R0Ptr> {
-    let bytes = |pages: u32| pages.checked_mul(PAGE_SIZE as u32);
-    let count = pages.end.checked_sub(pages.start);
-    let (Some(offset), Some(bytes)) = (bytes(pages.start), count.and_then(bytes)) else {
-        let detail = format!("there are no pages {} to {}", pages.start, pages.end);
-        return Err(Error::new(name::<PageMapKernel>(), Status::VERR_INVALID_PARAMETER, detail));
-    };
+    let (offset, bytes) = part::<PageMapKernel>(&pages)?;
     let input = PageMapKernelIn { r3: region.r3(), offset, bytes, flags: 0, reserved: 0 };
     Ok(session.connection().call::<PageMapKernel>(&input)?.r0)
 }

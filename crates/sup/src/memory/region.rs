@@ -4,14 +4,17 @@
 //! is how values are read and written. Invariant: the pages are mapped, and nobody has a reference into
 //! them but through atomics, for as long as the region lives.
 
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
-use sup_abi::request::MEMORY_SYNTHETIC_PHYS;
-use sup_abi::{PAGE_SIZE, PhysAddr, R3Ptr};
+use sup_abi::request::{MEMORY_SYNTHETIC_PHYS, Request};
+use sup_abi::{PAGE_SIZE, PhysAddr, R3Ptr, Status};
 use sup_core::host::AddressSource;
 
 use super::view::SharedView;
+use crate::connection::name;
+use crate::error::{Error, Result};
 
 /// Pages that both rings may use. Its owner says how long they are there.
 #[derive(Debug)]
@@ -81,4 +84,18 @@ impl SharedRegion {
         // until it is dropped, and used through atomics only, which allow for the other ring's writes.
         unsafe { std::slice::from_raw_parts(start, self.len() / size_of::<u64>()) }
     }
+}
+
+/// Offset and length in bytes of some pages, as requests take them. Whether a block has them, the driver
+/// says.
+///
+/// # Errors
+/// `VERR_INVALID_PARAMETER` if no block can have them.
+pub(super) fn part<R: Request>(pages: &Range<u32>) -> Result<(u32, u32)> {
+    let bytes = |pages: u32| pages.checked_mul(PAGE_SIZE as u32);
+    let count = pages.end.checked_sub(pages.start);
+    bytes(pages.start).zip(count.and_then(bytes)).ok_or_else(|| {
+        let detail = format!("there are no pages {} to {}", pages.start, pages.end);
+        Error::new(name::<R>(), Status::VERR_INVALID_PARAMETER, detail)
+    })
 }

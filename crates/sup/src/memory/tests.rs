@@ -47,6 +47,12 @@ fn cannot_leave_anything_when_the_driver_runs_out_of_memory() {
     every_failure(&embedded(), |session| session.contiguous_memory(3));
     every_failure(&embedded(), |session| session.shared_pages(3, RingZeroView::Mapped));
     every_failure(&embedded(), |session| session.shared_pages(3, RingZeroView::None));
+    let mut buffer = PageMemory::new(3).unwrap();
+    let bytes = std::ptr::from_mut(&mut buffer[..]);
+    every_failure(&embedded(), |session| {
+        // SAFETY: the buffer outlives the calls, and each lock of it is gone before the next.
+        session.lock_memory(unsafe { &mut *bytes })
+    });
 }
 
 #[test]
@@ -200,4 +206,61 @@ fn pages_are_mapped_into_ring_0_once_more() {
         let error = memory.map_kernel(start..end).unwrap_err();
         assert_eq!(error.status(), Status::VERR_INVALID_PARAMETER, "{start}..{end}: {error}");
     }
+}
+
+/// What the kernel lets the process do at an address, as in `rw-`; see proc_pid_maps(5).
+fn access(address: usize) -> String {
+    let number = |digits: &str| usize::from_str_radix(digits, 16).ok();
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let found = maps.lines().find_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        (number(start)?..number(end)?).contains(&address).then(|| rest[..3].to_owned())
+    });
+    found.unwrap()
+}
+
+#[test]
+fn each_ring_is_protected_by_itself() {
+    let session = embedded();
+    let memory = session.shared_pages(3, RingZeroView::Mapped).unwrap();
+    let [r3, r0] = [memory.as_ptr().addr(), memory.r0_address().get() as usize];
+    let both = |page: usize| [r3, r0].map(|start| access(start + page * PAGE_SIZE));
+    for (protection, expected) in [
+        (Protection::Read, "r--"),
+        (Protection::Nothing, "---"),
+        (Protection::ReadWrite, "rw-"),
+        (Protection::ReadExecute, "r-x"),
+    ] {
+        memory.protect_kernel(1..2, protection).unwrap();
+        assert_eq!(both(1), ["rw-", expected]);
+        assert_eq!([both(0), both(2)], [["rw-"; 2]; 2]);
+    }
+    memory.protect_kernel(0..3, Protection::ReadWrite).unwrap();
+    for (protection, expected) in
+        [(Protection::Read, "r--"), (Protection::Nothing, "---"), (Protection::ReadWrite, "rw-")]
+    {
+        // SAFETY: nobody has a view of the block.
+        unsafe { memory.protect_user(1..2, protection) }.unwrap();
+        assert_eq!(both(1), [expected, "rw-"]);
+    }
+    // SAFETY: it is refused.
+    let error = unsafe { memory.protect_user(1..2, Protection::ReadExecute) }.unwrap_err();
+    assert_eq!(error.status(), Status::VERR_NOT_SUPPORTED, "{error}");
+    assert_eq!(both(1), ["rw-"; 2]);
+}
+
+#[test]
+fn cannot_protect_what_a_block_does_not_have() {
+    let session = embedded();
+    let memory = session.shared_pages(3, RingZeroView::Mapped).unwrap();
+    let alone = session.shared_pages(1, RingZeroView::None).unwrap();
+    let wrong = |error: crate::Error| error.status() == Status::VERR_INVALID_PARAMETER;
+    for (start, end) in [(1, 1), (2, 1), (0, 4), (u32::MAX - 1, u32::MAX)] {
+        assert!(wrong(memory.protect_kernel(start..end, Protection::Read).unwrap_err()));
+        // SAFETY: it is refused.
+        let result = unsafe { memory.protect_user(start..end, Protection::Read) };
+        assert!(wrong(result.unwrap_err()));
+    }
+    assert!(wrong(alone.protect_kernel(0..1, Protection::Read).unwrap_err()));
 }

@@ -1,7 +1,7 @@
 //! What both rings do with each other's memory: locks, further mappings, protections, and the memory
 //! functions of ring 0.
 
-use sup::{PAGE_SIZE, PageMemory, Status};
+use sup::{PAGE_SIZE, PageMemory, Protection, RingZeroView, Status};
 use sup_abi::request::{
     AddressIn, LockPages, LockPagesIn, PageAllocEx, PageAllocExIn, PageFree, PageMapKernel,
     PageMapKernelIn, PageProtect, PageProtectIn, Request, UnlockPages,
@@ -23,6 +23,8 @@ cases! { Memory {
         "PageMapKernel maps any whole pages of a block, 64 times at most (spec 4.5).",
     ring_zero_is_protected: "PageProtect changes ring 0's mapping, never to W+X (spec 4.6).",
     ring_three_is_protected: "PageProtect changes ring 3's mapping, never to X (spec 4.6).",
+    library_protects_both_rings:
+        "The library changes either ring's mapping of a part of a block, in every backend (spec 4.6).",
     execution_takes_the_right_to_load_code:
         "Who may not load modules makes nothing executable in ring 0 (spec 4.12).",
     memory_functions_of_ring_zero_agree_with_ring_three:
@@ -192,6 +194,46 @@ fn ring_three_is_protected(backend: &dyn Backend) -> Verdict {
         check!(found.starts_with(expected), "{bits}: {found}");
     }
     Ok(())
+}
+
+fn library_protects_both_rings(backend: &dyn Backend) -> Verdict {
+    let session = backend.open()?;
+    let client = Client::connect(backend)?;
+    let probe = Probe::load(&client)?;
+    let memory = session.shared_pages(3, RingZeroView::Mapped)?;
+    let [r3, r0] = [memory.as_ptr().addr() as u64, memory.r0_address().get()];
+    memory.view().write(PAGE_SIZE, &0x1234_5678_u64)?;
+    for (protection, expected) in
+        [(Protection::Read, "r--"), (Protection::Nothing, "---"), (Protection::ReadWrite, "rw-")]
+    {
+        // SAFETY: no view of the pages is used until they are readable and writable again.
+        unsafe { memory.protect_user(1..2, protection) }?;
+        for (page, expected) in [(0, "rw-"), (1, expected), (2, "rw-")] {
+            let found = protection_of_page(r3, page)?;
+            check!(found.starts_with(expected), "page {page}, {protection:?}: {found}");
+        }
+        same!(read(&probe, r0 + u64::from(PAGE))?, 0x1234_5678, "ring 0 sees it as ever");
+    }
+    for protection in [Protection::Read, Protection::ReadExecute] {
+        memory.protect_kernel(1..2, protection)?;
+        same!(read(&probe, r0 + u64::from(PAGE))?, 0x1234_5678);
+        same!(memory.view().read::<u64>(PAGE_SIZE)?, 0x1234_5678);
+    }
+    memory.protect_kernel(0..3, Protection::ReadWrite)?;
+    let marked = r0 + u64::from(PAGE);
+    same!(probe.status(op::WRITE, &[OWN, marked, 0x8765_4321])?, Status::VINF_SUCCESS);
+    same!(memory.view().read::<u64>(PAGE_SIZE)?, 0x8765_4321);
+    // SAFETY: it is refused.
+    let executable = unsafe { memory.protect_user(0..1, Protection::ReadExecute) };
+    // SAFETY: it is refused.
+    let outside = unsafe { memory.protect_user(2..4, Protection::Read) };
+    let statuses = [executable, outside].map(|result| result.map_err(|error| error.status()));
+    same!(statuses, [Err(Status::VERR_NOT_SUPPORTED), Err(Status::VERR_INVALID_PARAMETER)]);
+    Ok(())
+}
+
+fn protection_of_page(start: u64, page: u64) -> Verdict<String> {
+    Ok(protection(start + page * u64::from(PAGE))?.unwrap_or_default())
 }
 
 fn execution_takes_the_right_to_load_code(backend: &dyn Backend) -> Verdict {
