@@ -34,9 +34,10 @@ void supdrv_log(u32 level, const char *text, u32 bytes)
 
 /* ---- what the kernel and its administrator give ---- */
 
-void supdrv_random(void *to, size_t bytes)
+u64 supdrv_random(void)
 {
-	get_random_bytes(to, bytes);
+	/* Each processor has a few at hand, where get_random_bytes starts the generator for each call. */
+	return get_random_u64();
 }
 
 static char *gip_mode = "auto";

@@ -188,7 +188,8 @@ struct supdrv_caller {
 void supdrv_caller(struct supdrv_caller *caller);
 /* 0 if the caller may bring code into ring 0; -EPERM without CAP_SYS_MODULE or under lockdown. */
 int supdrv_may_load_code(void);
-void supdrv_random(void *to, size_t bytes);
+/* A number that nobody can foresee, of the kernel's generator. */
+u64 supdrv_random(void);
 /* The module's parameter gip_mode: 0 none, 1 sync, 2 async. */
 u32 supdrv_gip_mode(void);
 /* Key number `index` of the module's parameter keys, 32 bytes: 1, or 0 if there are no more, or -EINVAL

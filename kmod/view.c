@@ -241,26 +241,26 @@ fault:
 int supdrv_copy_words_out(u64 to, const u64 *from, u32 bytes)
 {
 	u64 __user *user = (u64 __user *)to;
-	u8 __user *tail;
-	u32 words = bytes / sizeof(u64), rest = bytes % sizeof(u64);
+	const u64 *end = from + bytes / sizeof(u64);
 	u32 i;
 
 	if (!user_write_access_begin(user, bytes))
 		return -EFAULT;
-	/* Most answers are little more than a header. */
-	if (likely(words >= 3)) {
+	/* Nearly every answer is a header and a little more. */
+	if (likely(bytes >= 3 * sizeof(u64))) {
 		unsafe_put_user(from[0], &user[0], fault);
 		unsafe_put_user(from[1], &user[1], fault);
 		unsafe_put_user(from[2], &user[2], fault);
+		from += 3;
+		user += 3;
 	}
-	for (i = words >= 3 ? 3 : 0; i < words; i++)
-		unsafe_put_user(from[i], &user[i], fault);
-	tail = (u8 __user *)&user[words];
-	if (rest == sizeof(u32)) {
-		unsafe_put_user(*(const u32 *)&from[words], (u32 __user *)tail, fault);
+	for (; from != end; from++, user++)
+		unsafe_put_user(*from, user, fault);
+	if (likely(bytes % sizeof(u64) == sizeof(u32))) {
+		unsafe_put_user(*(const u32 *)from, (u32 __user *)user, fault);
 	} else {
-		for (i = 0; i < rest; i++)
-			unsafe_put_user(((const u8 *)&from[words])[i], &tail[i], fault);
+		for (i = 0; i < bytes % sizeof(u64); i++)
+			unsafe_put_user(((const u8 *)from)[i], &((u8 __user *)user)[i], fault);
 	}
 	user_write_access_end();
 	return 0;

@@ -52,13 +52,11 @@ fn ensure(condition: bool) -> Result<(), PacketError> {
     if condition { Ok(()) } else { Err(MALFORMED) }
 }
 
-/// A packet whose header was checked.
+/// A packet whose header was checked. Until it is answered, the header is as the client sent it.
 struct Packet<'a> {
-    /// What the header says of the input, header included.
-    bytes_in: usize,
-    /// What it says of the output.
-    bytes_out: usize,
-    bytes: &'a mut [u8],
+    header: &'a mut Header,
+    /// What follows the header.
+    body: &'a mut [u8],
 }
 
 impl Packet<'_> {
@@ -70,56 +68,57 @@ impl Packet<'_> {
 
     /// The input of `R`, whose tail the caller checks.
     fn fixed_input<R: Request>(&self) -> Result<R::In, PacketError> {
-        let fixed = self.bytes.get(HEADER_BYTES..R::BYTES_IN).ok_or(MALFORMED)?;
-        R::In::read_from_bytes(fixed).map_err(|_| MALFORMED)
+        let (input, _) = R::In::read_from_prefix(self.body).map_err(|_| MALFORMED)?;
+        Ok(input)
     }
 
     /// The input of `R` where it lies, and its tail. For requests that are called often: what the client
     /// wrote a moment ago, a copy would read in other pieces, and processors wait for those to reach the
     /// cache.
     fn input_and_tail<R: Request>(&mut self) -> Result<(&R::In, &mut [u8]), PacketError> {
-        let body = self.bytes.get_mut(HEADER_BYTES..self.bytes_in).ok_or(MALFORMED)?;
-        let (fixed, tail) = body.split_at_mut_checked(size_of::<R::In>()).ok_or(MALFORMED)?;
+        let end = self.bytes_in().saturating_sub(HEADER_BYTES);
+        let sent = self.body.get_mut(..end).ok_or(MALFORMED)?;
+        let (fixed, tail) = sent.split_at_mut_checked(size_of::<R::In>()).ok_or(MALFORMED)?;
         Ok((R::In::ref_from_bytes(fixed).map_err(|_| MALFORMED)?, tail))
     }
 
-    fn bytes_in(&self) -> usize {
-        self.bytes_in
+    /// The room behind the fixed output of `R`.
+    fn output_tail<R: Request>(&mut self) -> &mut [u8] {
+        let end = self.bytes_out().saturating_sub(HEADER_BYTES);
+        self.body.get_mut(size_of::<R::Out>()..end).unwrap_or_default()
     }
 
+    /// What the header says of the input, header included.
+    fn bytes_in(&self) -> usize {
+        self.header.bytes_in as usize
+    }
+
+    /// What it says of the output.
     fn bytes_out(&self) -> usize {
-        self.bytes_out
+        self.header.bytes_out as usize
     }
 
     /// Answers with an output, or with the header alone if there is none.
     fn answer<R: Request>(&mut self, result: Result<R::Out, Status>) {
         match result {
             Ok(output) => self.answer_with::<R>(Status::VINF_SUCCESS, output),
-            Err(status) => self.finish(status, HEADER_BYTES),
+            Err(status) => {
+                self.header.bytes_out = HEADER_BYTES as u32;
+                self.header.rc = status.raw();
+            }
         }
     }
 
     /// Answers with a status and an output; a tail behind it stays as it is.
     fn answer_with<R: Request>(&mut self, status: Status, output: R::Out) {
-        if let Some(place) = self.bytes.get_mut(HEADER_BYTES..R::BYTES_OUT) {
-            place.copy_from_slice(output.as_bytes());
-        }
-        self.finish(status, self.bytes_out());
+        // It has room: the header's size of the output was checked, and is the answer's.
+        let _ = output.write_to_prefix(self.body);
+        self.header.rc = status.raw();
     }
 
     /// Zeroes everything behind the header, before an output is built.
     fn clear(&mut self) {
-        if let Some(rest) = self.bytes.get_mut(HEADER_BYTES..) {
-            rest.fill(0);
-        }
-    }
-
-    fn finish(&mut self, status: Status, bytes_out: usize) {
-        // The rest of the header stays as it came, in the driver's own copy.
-        if let Ok((header, _)) = Header::mut_from_prefix(self.bytes) {
-            header.rc = status.raw();
-            header.bytes_out = u32::try_from(bytes_out).unwrap_or(u32::MAX);
-        }
+        self.body.fill(0);
     }
 }
 
@@ -142,10 +141,11 @@ impl<H: Host> Driver<H> {
         packet: &mut [u8],
     ) -> Result<(), PacketError> {
         // Where it lies: see `Packet::input_and_tail`.
-        let (header, _) = Header::ref_from_prefix(packet).map_err(|_| MALFORMED)?;
-        let (bytes_in, bytes_out) = (header.bytes_in as usize, header.bytes_out as usize);
+        let possible = HEADER_BYTES..=packet.len();
+        let (header, body) = Header::mut_from_prefix(packet).map_err(|_| MALFORMED)?;
         ensure(header.flags & HEADER_FLAGS_MASK == HEADER_FLAGS)?;
-        ensure(bytes_in.min(bytes_out) >= HEADER_BYTES && bytes_in.max(bytes_out) <= packet.len())?;
+        ensure(possible.contains(&(header.bytes_in as usize)))?;
+        ensure(possible.contains(&(header.bytes_out as usize)))?;
         if function == Function::Connect as u32 {
             ensure(header.cookie == INITIAL_COOKIE)?;
         } else {
@@ -153,7 +153,7 @@ impl<H: Host> Driver<H> {
         }
         let function =
             Function::try_from(function).map_err(|_| PacketError(Status::VERR_GENERAL_FAILURE))?;
-        self.run(session, function, &mut Packet { bytes_in, bytes_out, bytes: packet })
+        self.run(session, function, &mut Packet { header, body })
     }
 
     fn run(

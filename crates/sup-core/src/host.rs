@@ -15,7 +15,6 @@ use sup_abi::{
     GroupId, Nanoseconds, Pages, PhysAddr, ProcessId, R0Ptr, R3Ptr, SUPGIPCPU, SUPGIPMODE,
     SUPGLOBALINFOPAGE, Status, UserId,
 };
-use zerocopy::IntoBytes;
 
 use crate::gip::GipTicker;
 use crate::sync::AtomicU64;
@@ -69,11 +68,11 @@ pub trait Host: Sized + Send + Sync + 'static {
     /// The address space that the current thread runs in. Never sleeps.
     fn address_space(&self) -> AddressSpace;
 
-    /// Fills `bytes` with unpredictable values.
+    /// Fills `words` with unpredictable values.
     ///
     /// # Errors
     /// `VERR_GENERAL_FAILURE` if the host has none to give.
-    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), Status>;
+    fn fill_random(&self, words: &mut [u64]) -> Result<(), Status>;
 
     /// Writes one line to the host's log. Never sleeps.
     fn log(&self, level: LogLevel, line: fmt::Arguments<'_>);
@@ -504,6 +503,6 @@ pub struct ControlRegisters {
 /// Words that are neither guessable nor zero, for the names of sessions and for cookies.
 pub(crate) fn random_words<const N: usize>(host: &impl Host) -> Result<[u64; N], Status> {
     let mut words = [0_u64; N];
-    host.fill_random(words.as_mut_bytes())?;
+    host.fill_random(&mut words)?;
     Ok(words.map(|word| word.max(1)))
 }

@@ -46,6 +46,7 @@ pub fn apic_id(cpuid: impl Fn(u32, u32) -> [u32; 4]) -> u32 {
 /// let registers = ControlRegisters { cr0: 0x8000_0001, cr4: 0xa0, efer: 0xc00 };
 /// assert_eq!(paging_mode(registers), SUPPAGINGMODE::Amd64GlobalNx);
 /// ```
+#[inline]
 pub const fn paging_mode(registers: ControlRegisters) -> SUPPAGINGMODE {
     use SUPPAGINGMODE as Mode;
     if registers.cr0 & (CR0_PG | CR0_PE) != CR0_PG | CR0_PE {

@@ -364,11 +364,10 @@ impl Host for TestHost {
         AddressSpace(self.record.address_space.load(Ordering::Relaxed))
     }
 
-    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), Status> {
+    fn fill_random(&self, words: &mut [u64]) -> Result<(), Status> {
         static SEED: AtomicU64 = AtomicU64::new(1);
-        for byte in bytes {
-            let next = SEED.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-            *byte = (next >> 32) as u8;
+        for word in words {
+            *word = SEED.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
         }
         Ok(())
     }

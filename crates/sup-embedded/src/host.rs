@@ -14,6 +14,7 @@ use sup_core::{LoadError, ModulePolicy};
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::exports;
 use sup_ring0::mapper::MappedImage;
+use zerocopy::IntoBytes;
 
 use crate::gip::GipPages;
 use crate::image::ImagePages;
@@ -91,8 +92,8 @@ impl Host for EmbeddedHost {
         AddressSpace(0)
     }
 
-    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), Status> {
-        getrandom::fill(bytes).map_err(|_| Status::VERR_GENERAL_FAILURE)
+    fn fill_random(&self, words: &mut [u64]) -> Result<(), Status> {
+        getrandom::fill(words.as_mut_bytes()).map_err(|_| Status::VERR_GENERAL_FAILURE)
     }
 
     fn log(&self, level: LogLevel, line: fmt::Arguments<'_>) {

@@ -4,7 +4,7 @@
 //! 1. The number says which function and how long the client's buffer is (`sup_abi::request::ioctl`).
 //! 2. The header is copied in, once. Its sizes are checked against the buffer's and the limit.
 //! 3. What follows it is copied behind this copy, and the rest of the driver's buffer is zeroed: small
-//!    packets on the stack, larger ones in memory of the driver.
+//!    packets on the stack, long ones in memory of the driver.
 //! 4. The dispatcher carries it out. If the packet was malformed, nothing is copied back.
 //! 5. As many bytes as the answer's header says are copied out.
 //!
@@ -40,9 +40,6 @@ use crate::shim::user::UserAddress;
 static DRIVER: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 
 type KernelSession = Session<KernelHost>;
-
-/// The longest packet that needs no memory of the driver, in words. The largest fixed one is shorter.
-const SMALL_PACKET_WORDS: usize = 40;
 
 /// Lets `work` use the driver without counting it; `None` while there is none.
 #[inline(always)]
@@ -144,17 +141,42 @@ unsafe extern "C" fn supdrv_ioctl(session: *mut c_void, number: u32, argument: u
     let Some(raw) = NonNull::new(session.cast::<()>()) else {
         return refusal(Status::VERR_INVALID_HANDLE).into();
     };
-    // SAFETY: `supdrv_open` gave away an `Arc` of this type, which `supdrv_close` takes back only after
-    // this returned; it is not dropped here.
-    let session = ManuallyDrop::new(unsafe { Arc::<KernelSession>::from_raw(raw) });
     if let Some(operation) = ioctl::parse_fast(number) {
+        // SAFETY: by this function's contract the session came from `supdrv_open` and is not closed
+        // before this returns.
+        let session = unsafe { session_of(raw) };
         // The processor is the argument's lower half, all that the number has room to speak of.
         return session.call_vmm_fast(operation, argument as u32).raw().into();
     }
-    match request(&session, number, UserAddress(argument)) {
+    // SAFETY: by this function's contract the session came from `supdrv_open` and is not closed before
+    // this returns.
+    unsafe { packet_ioctl(raw, number, UserAddress(argument)) }
+}
+
+/// The part of [`supdrv_ioctl`] that needs a buffer. A fast call goes past it, and past its frame.
+///
+/// # Safety
+/// That of [`session_of`], until this returns.
+#[inline(never)]
+unsafe fn packet_ioctl(session: NonNull<()>, number: u32, user: UserAddress) -> c_long {
+    // SAFETY: by this function's contract the session came from `supdrv_open` and is not closed before
+    // this returns.
+    let session = unsafe { session_of(session) };
+    match request(&session, number, user) {
         Ok(()) => 0,
         Err(PacketError(status)) => refusal(status).into(),
     }
+}
+
+/// The session, for use without counting it.
+///
+/// # Safety
+/// `raw` came from [`supdrv_open`], and is not closed while the result is used.
+#[inline(always)]
+unsafe fn session_of(raw: NonNull<()>) -> ManuallyDrop<Arc<KernelSession>> {
+    // SAFETY: `supdrv_open` gave away an `Arc` of this type, which by this function's contract
+    // `supdrv_close` takes back only later; it is not dropped here.
+    ManuallyDrop::new(unsafe { Arc::from_raw(raw) })
 }
 
 /// What a call of the kernel's returns when it fails with a status.
@@ -167,10 +189,17 @@ const MALFORMED: PacketError = PacketError(Status::VERR_INVALID_PARAMETER);
 /// The packet lies where ring 3 has no memory.
 const FAULT: PacketError = PacketError(Status::VERR_INVALID_POINTER);
 
-/// Bytes of the longest packet that needs no memory of the driver.
-const SMALL_PACKET_BYTES: usize = SMALL_PACKET_WORDS * size_of::<u64>();
+/// Bytes of the longest packet that needs no memory of the driver. The largest fixed one is shorter.
+const SMALL_PACKET_BYTES: u32 = 320;
+const SMALL_PACKET_WORDS: usize = words_of(SMALL_PACKET_BYTES);
 const HEADER_WORDS: usize = HEADER_BYTES / size_of::<u64>();
 const _: () = assert!(HEADER_BYTES.is_multiple_of(size_of::<u64>()));
+
+/// How many words hold so many bytes.
+const fn words_of(bytes: u32) -> usize {
+    // Wider than the bytes, so that it is exact.
+    (bytes as usize).saturating_add(7) / 8
+}
 
 /// One request. The status of the error is the transport's.
 #[inline]
@@ -184,72 +213,65 @@ fn request(
     let mut buffer = [const { MaybeUninit::<u64>::uninit() }; SMALL_PACKET_WORDS];
     let (start, rest) = buffer.split_first_chunk_mut::<HEADER_WORDS>().ok_or(MALFORMED)?;
     let head = user.read_header(start).map_err(|_| FAULT)?;
-    let header: Header = zerocopy::transmute!(*head);
-    let bytes_in = header.bytes_in as usize;
-    let bytes = bytes_in.max(header.bytes_out as usize);
-    let input = bytes_in.checked_sub(HEADER_BYTES).ok_or(MALFORMED)?;
-    if buffer_bytes != 0 && bytes > buffer_bytes {
+    let header: &Header = zerocopy::transmute_ref!(head);
+    let bytes_in = header.bytes_in;
+    let bytes = bytes_in.max(header.bytes_out);
+    let input = bytes_in.checked_sub(HEADER_BYTES as u32).ok_or(MALFORMED)?;
+    if buffer_bytes != 0 && bytes as usize > buffer_bytes {
         return Err(MALFORMED);
     }
-    if bytes > SMALL_PACKET_BYTES {
-        return large_request(session, function, user, header);
+    let mut long = None;
+    let packet: &mut [u64] = if bytes > SMALL_PACKET_BYTES {
+        long.insert(long_packet(user, header, words_of(bytes))?)
+    } else {
+        let words = words_of(bytes);
+        if input != 0 {
+            user.offset(HEADER_BYTES).read_words(rest, input).map_err(|_| FAULT)?;
+        }
+        let mut index = words_of(bytes_in);
+        while let Some(word) = buffer.get_mut(index).filter(|_| index < words) {
+            // SAFETY: the word is this function's own. (Volatile, so that a few stores do not become a
+            // call of memset, which costs more.)
+            unsafe { word.as_mut_ptr().write_volatile(0) };
+            index = index.saturating_add(1);
+        }
+        // SAFETY: header, input and the loop just initialised the first `words` words, which are in the
+        // array, since the packet is small.
+        unsafe { core::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), words) }
+    };
+    let answered = dispatch(session, function, packet.as_mut_bytes())?;
+    if answered > SMALL_PACKET_BYTES {
+        let answer = packet.as_bytes().get(..answered as usize).ok_or(MALFORMED)?;
+        return user.write(answer).map_err(|_| FAULT);
     }
-
-    let words = bytes.div_ceil(size_of::<u64>());
-    let input_words = input.div_ceil(size_of::<u64>());
-    if input != 0 {
-        user.offset(HEADER_BYTES).read_words(rest, input).map_err(|_| FAULT)?;
-    }
-    let mut index = HEADER_WORDS.saturating_add(input_words);
-    while let Some(word) = buffer.get_mut(index).filter(|_| index < words) {
-        // SAFETY: the word is this function's own. (Volatile, so that a few stores do not become a call
-        // of memset, which costs more.)
-        unsafe { word.as_mut_ptr().write_volatile(0) };
-        index = index.saturating_add(1);
-    }
-    // SAFETY: header, input and the loop just initialised the first `words` words, which are in the
-    // array, since the packet is small.
-    let packet: &mut [u64] =
-        unsafe { core::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), words) };
-    let sent = packet.as_mut_bytes().get_mut(..bytes).ok_or(MALFORMED)?;
-    let answered = dispatch(session, function, sent)?;
     user.write_words(packet, answered).map_err(|_| FAULT)
 }
 
-/// For a packet that is too long for the stack.
+/// The packet that is too long for the stack: what the client sent, in so many words.
 #[cold]
 #[inline(never)]
-fn large_request(
-    session: &Arc<KernelSession>,
-    function: u32,
-    user: UserAddress,
-    header: Header,
-) -> Result<(), PacketError> {
-    let bytes_in = header.bytes_in as usize;
-    let bytes = bytes_in.max(header.bytes_out as usize);
-    if bytes > MAX_PACKET_BYTES {
+fn long_packet(user: UserAddress, header: &Header, words: usize) -> Result<Vec<u64>, PacketError> {
+    if words > words_of(MAX_PACKET_BYTES as u32) {
         return Err(PacketError(Status::VERR_TOO_MUCH_DATA));
     }
     let mut packet: Vec<u64> = Vec::new();
-    packet.try_resize(bytes.div_ceil(size_of::<u64>()), 0).map_err(Status::from)?;
+    packet.try_resize(words, 0).map_err(Status::from)?;
     let to = packet.as_mut_bytes();
     to.get_mut(..HEADER_BYTES).ok_or(MALFORMED)?.copy_from_slice(header.as_bytes());
-    let rest = to.get_mut(HEADER_BYTES..bytes_in).ok_or(MALFORMED)?;
+    let rest = to.get_mut(HEADER_BYTES..header.bytes_in as usize).ok_or(MALFORMED)?;
     user.offset(HEADER_BYTES).read(rest).map_err(|_| FAULT)?;
-    let sent = packet.as_mut_bytes().get_mut(..bytes).ok_or(MALFORMED)?;
-    let answered = dispatch(session, function, sent)?;
-    user.write(packet.as_bytes().get(..answered).ok_or(MALFORMED)?).map_err(|_| FAULT)
+    Ok(packet)
 }
 
 /// Hands a packet to the running driver; returns how many bytes of it are the answer.
-#[inline(never)]
+#[inline]
 fn dispatch(
     session: &Arc<KernelSession>,
     function: u32,
     packet: &mut [u8],
-) -> Result<usize, PacketError> {
+) -> Result<u32, PacketError> {
     with_driver(|driver| driver.dispatch(session, function, packet))
         .unwrap_or(Err(PacketError(Status::VERR_INVALID_HANDLE)))?;
     let (answer, _) = Header::read_from_prefix(packet).map_err(|_| MALFORMED)?;
-    Ok(answer.bytes_out as usize)
+    Ok(answer.bytes_out)
 }

@@ -102,8 +102,8 @@ impl Host for KernelHost {
         caller::address_space()
     }
 
-    fn fill_random(&self, bytes: &mut [u8]) -> Result<(), Status> {
-        caller::fill_random(bytes);
+    fn fill_random(&self, words: &mut [u64]) -> Result<(), Status> {
+        words.fill_with(caller::random);
         Ok(())
     }
 

@@ -246,7 +246,7 @@ impl<M: ImageMemory> Image for MappedImage<M> {
         // `VMMR0EntryFast` has this prototype is the module's promise.
         let entry = unsafe { core::mem::transmute::<*const (), Entry>(function) };
         // A module that panics here has told so; what came of the call is in the VM, if anywhere.
-        let _ = calls::call::<M::Calls, _>(|| {
+        let _ = calls::call::<M::Calls, _>(move || {
             // SAFETY: the prototype is that of the entry; the VM is an object or a block of the session,
             // which the driver keeps for the time of the call.
             unsafe { entry(vm.get() as usize as *mut c_void, cpu, operation) };

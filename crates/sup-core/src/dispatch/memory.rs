@@ -162,9 +162,8 @@ fn ensure_room_for_pages<R: Request>(packet: &Packet<'_>, pages: Pages) -> Resul
 
 /// Writes the physical address of each page behind the answer of `R`.
 fn write_pages<R: Request, H: Host>(packet: &mut Packet<'_>, block: &Block<H>) {
-    let places = packet.bytes.get_mut(R::BYTES_OUT..).unwrap_or_default();
-    let pages = 0..block.memory().pages().get();
-    for (page, place) in pages.zip(places.chunks_exact_mut(size_of::<u64>())) {
+    let places = packet.output_tail::<R>().chunks_exact_mut(size_of::<u64>());
+    for (page, place) in (0..block.memory().pages().get()).zip(places) {
         place.copy_from_slice(block.memory().physical_address(page).as_bytes());
     }
 }

@@ -23,13 +23,12 @@ impl<H: Host> Driver<H> {
         session: &Arc<Session<H>>,
         packet: &mut Packet<'_>,
     ) -> Result<(), PacketError> {
-        let input = packet.fixed_input::<LoadModule>()?;
-        let end = LoadModule::BYTES_IN.saturating_add(input.image_bytes as usize);
+        ensure(packet.bytes_out() == LoadModule::BYTES_OUT)?;
+        let (input, file) = packet.input_and_tail::<LoadModule>()?;
         ensure(input.reserved == 0 && input.reserved2 == 0)?;
-        ensure(packet.bytes_in() == end && packet.bytes_out() == LoadModule::BYTES_OUT)?;
+        ensure(input.image_bytes as usize == file.len())?;
         let name = terminated(&input.name).ok_or(MALFORMED)?;
         let handler = terminated(&input.handler).ok_or(MALFORMED)?;
-        let file = packet.bytes.get(LoadModule::BYTES_IN..end).ok_or(MALFORMED)?;
         let result = self.load_module(session, name, handler, file);
 
         let mut output = LoadModuleOut {
@@ -82,8 +81,7 @@ impl<H: Host> Driver<H> {
         ensure(packet.bytes_out() == end)?;
         let after = terminated(&input.after).ok_or(MALFORMED)?;
         packet.clear();
-        let room = packet.bytes.get_mut(ListModules::BYTES_OUT..end).ok_or(MALFORMED)?;
-        let mut places = room.chunks_exact_mut(USE_BYTES);
+        let mut places = packet.output_tail::<ListModules>().chunks_exact_mut(USE_BYTES);
         let result = self.module_after(session, after, &mut |module_use| {
             if let Some(place) = places.next() {
                 place.copy_from_slice(module_use.as_bytes());

@@ -69,10 +69,8 @@ impl<H: Host> Driver<H> {
         is_bare: bool,
     ) -> Result<(), PacketError> {
         const { assert!(CallVmm::BYTES_IN == CallVmm::BYTES_OUT) };
-        let input = packet.fixed_input::<CallVmm>()?;
-        let (bytes_in, bytes_out) = (packet.bytes_in(), packet.bytes_out());
-        ensure(bytes_in == bytes_out)?;
-        let request = packet.bytes.get_mut(CallVmm::BYTES_IN..bytes_in).ok_or(MALFORMED)?;
+        ensure(packet.bytes_in() == packet.bytes_out())?;
+        let (input, request) = packet.input_and_tail::<CallVmm>()?;
         if !is_bare {
             let (header, _) = SUPVMMR0REQHDR::read_from_prefix(request).map_err(|_| MALFORMED)?;
             ensure(header.u32Magic == SUPVMMR0REQHDR_MAGIC)?;

@@ -33,10 +33,10 @@ pub(crate) fn address_space() -> AddressSpace {
     AddressSpace(unsafe { raw::supdrv_space() }.addr() as u64)
 }
 
-/// Fills `bytes` from the kernel's generator.
-pub(crate) fn fill_random(bytes: &mut [u8]) {
-    // SAFETY: the slice is writable memory of that length.
-    unsafe { raw::supdrv_random(bytes.as_mut_ptr().cast(), bytes.len()) };
+/// A random number that nobody can foresee.
+pub(crate) fn random() -> u64 {
+    // SAFETY: the function has no precondition.
+    unsafe { raw::supdrv_random() }
 }
 
 /// The module's parameter `gip_mode`.

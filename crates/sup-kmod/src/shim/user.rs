@@ -64,11 +64,13 @@ impl UserAddress {
     /// # Context
     /// May sleep.
     #[inline]
-    pub(crate) fn read_words(self, to: &mut [MaybeUninit<u64>], bytes: usize) -> Result<(), Errno> {
-        let count = checked_bytes(to.len(), bytes)?;
-        // SAFETY: the slice is writable words that hold `count` bytes; the shim checks the address.
+    pub(crate) fn read_words(self, to: &mut [MaybeUninit<u64>], bytes: u32) -> Result<(), Errno> {
+        if bytes as usize > size_of_val(to) {
+            return Err(Errno::EFAULT);
+        }
+        // SAFETY: the slice is writable words that hold so many bytes; the shim checks the address.
         Errno::check(unsafe {
-            raw::supdrv_copy_words_in(to.as_mut_ptr().cast::<u64>(), self.0, count)
+            raw::supdrv_copy_words_in(to.as_mut_ptr().cast::<u64>(), self.0, bytes)
         })
     }
 
@@ -79,23 +81,17 @@ impl UserAddress {
     ///
     /// # Context
     /// May sleep.
-    #[inline]
-    pub(crate) fn write_words(self, from: &[u64], bytes: usize) -> Result<(), Errno> {
-        let count = checked_bytes(from.len(), bytes)?;
-        // SAFETY: the slice is initialised words that hold `count` bytes; the shim checks the address.
-        Errno::check(unsafe { raw::supdrv_copy_words_out(self.0, from.as_ptr(), count) })
+    #[inline(always)]
+    pub(crate) fn write_words(self, from: &[u64], bytes: u32) -> Result<(), Errno> {
+        if bytes as usize > size_of_val(from) {
+            return Err(Errno::EFAULT);
+        }
+        // SAFETY: the slice is initialised words that hold so many bytes; the shim checks the address.
+        Errno::check(unsafe { raw::supdrv_copy_words_out(self.0, from.as_ptr(), bytes) })
     }
 
     /// The address so many bytes further on, which may wrap; the copy refuses it then.
     pub(crate) fn offset(self, bytes: usize) -> Self {
         Self(self.0.wrapping_add(bytes as u64))
-    }
-}
-
-/// `bytes`, if so many words hold them.
-fn checked_bytes(words: usize, bytes: usize) -> Result<u32, Errno> {
-    match u32::try_from(bytes) {
-        Ok(count) if bytes <= words.saturating_mul(size_of::<u64>()) => Ok(count),
-        _ => Err(Errno::EFAULT),
     }
 }
