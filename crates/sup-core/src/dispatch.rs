@@ -130,7 +130,7 @@ impl<H: Host> Driver<H> {
     /// for the client. It starts at a multiple of 8 bytes, so that service requests are aligned.
     ///
     /// # Errors
-    /// [`PacketError`] if the packet is malformed: nothing was done.
+    /// [`PacketError`] if the packet is malformed, or its header not aligned: nothing was done.
     ///
     /// # Context
     /// Sleeps if the request does. Runs code of modules.

@@ -118,6 +118,22 @@ fn connect_agrees_on_a_version_or_says_its_own() {
 }
 
 #[test]
+fn cannot_answer_a_packet_that_lies_askew() {
+    let bench = Bench::new();
+    let row = TABLE.iter().find(|row| row.function == Function::FreeModule).unwrap();
+    let packet = fixed_packet(&bench, row);
+    for offset in 1..align_of::<Header>() {
+        let mut words = vec![0_u64; 1 + packet.len().div_ceil(8)];
+        let askew = &mut words.as_mut_bytes()[offset..][..packet.len()];
+        askew.copy_from_slice(&packet);
+        let result = bench.driver.dispatch(&bench.session, row.function.into(), askew);
+        assert_eq!(result, Err(MALFORMED), "at {offset}");
+        assert_eq!(askew, packet, "nothing is written");
+    }
+    bench.close();
+}
+
+#[test]
 fn failed_request_answers_with_its_header_alone() {
     let bench = Bench::new();
     let input = PageCountIn { pages: 256, reserved: 0 };

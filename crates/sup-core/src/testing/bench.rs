@@ -61,12 +61,15 @@ impl Bench {
     pub(crate) fn dispatch(
         &self,
         function: u32,
-        mut packet: Vec<u8>,
+        packet: Vec<u8>,
     ) -> Result<(Status, Vec<u8>), PacketError> {
-        self.driver.dispatch(&self.session, function, &mut packet)?;
-        let header = Header::read_from_bytes(&packet[..HEADER_BYTES]).unwrap();
-        packet.truncate(header.bytes_out as usize);
-        Ok((Status::new(header.rc), packet))
+        // Words, because a packet starts at a multiple of 8 bytes.
+        let mut words = vec![0_u64; packet.len().div_ceil(8)];
+        let copy = &mut words.as_mut_bytes()[..packet.len()];
+        copy.copy_from_slice(&packet);
+        self.driver.dispatch(&self.session, function, copy)?;
+        let header = Header::read_from_bytes(&copy[..HEADER_BYTES]).unwrap();
+        Ok((Status::new(header.rc), copy[..header.bytes_out as usize].to_vec()))
     }
 
     pub(crate) fn succeed<R: Request>(&self, input: &R::In, tail_out: usize) {
