@@ -1,0 +1,55 @@
+//! Whether files, folders and the own process can be trusted: verified on open handles, never on paths.
+//!
+//! ```
+//! use sup_hardened::{System, verify_plug_in};
+//!
+//! // Everybody may write below /tmp, so nothing there can be trusted.
+//! let violation = verify_plug_in(&System, "/tmp/some/plug-in.so".as_ref()).unwrap_err();
+//! assert!(violation.status().is_failure());
+//! println!("{violation}");
+//! ```
+//!
+//! A path is walked from the root, and each component is opened relative to the last one, without
+//! following links; what was opened is what is judged, and what is handed out. So nothing can be
+//! swapped between a check and the use of what was checked: the attacker's file is either judged or
+//! not used.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `path` | which paths can be walked at all |
+//! | `facts`, `grant` | what is known of an object: owner, mode, who else may write |
+//! | `rules` | what has to be true of it: a pure function |
+//! | `violation` | a broken rule: which, where, and what would mend it |
+//! | `objects`, `system` | what a walk needs of a file system, and the real one |
+//! | `walk`, `tree` | down a path, and through all of a folder |
+//! | `verify` | the functions for users |
+//!
+//! Invariant: what is reported as verified was judged through the handle that is handed out with it, and
+//! so was every folder above it. What cannot be examined is refused.
+
+#![forbid(unsafe_code)]
+
+mod facts;
+#[cfg(test)]
+mod fake;
+mod grant;
+mod objects;
+mod path;
+mod rules;
+mod system;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod verify;
+mod violation;
+mod walk;
+
+pub use facts::{Facts, Identity, Kind};
+pub use objects::Objects;
+pub use path::{CleanPath, PATH_BYTES_LIMIT, PATH_COMPONENTS_MAX};
+pub use rules::{Rule, Wanted, broken_rules};
+pub use system::System;
+pub use tree::{Contents, Tally, Watch};
+pub use verify::{survey, verify_folder, verify_plug_in};
+pub use violation::Violation;
+pub use walk::Verified;
