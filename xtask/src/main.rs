@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod capi;
 mod cli;
 mod kernel;
 mod kmod;

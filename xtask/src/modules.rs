@@ -14,8 +14,19 @@ use crate::{report, require};
 
 const PACKAGE: &str = "sup-modules";
 
-/// Writes `target/modules/NAME.r0` for each module, and prints the paths.
+/// Writes the modules, and prints their paths.
 pub(crate) fn write(project: &Project) -> Result<ExitCode> {
+    for image in project.files_in(&build(project)?.to_string_lossy(), "r0") {
+        report::line(format_args!("{}", image.display()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes `target/modules/NAME.r0` for each module, and returns the folder.
+///
+/// # Errors
+/// They do not build, or the folder cannot be written.
+pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     require::program(project, "cc", "gcc")?;
     let sh = &project.sh;
     let messages =
@@ -30,9 +41,8 @@ pub(crate) fn write(project: &Project) -> Result<ExitCode> {
     for image in images {
         let copy = folder.join(image.file_name().context("a module without a name")?);
         sh.copy_file(&image, &copy)?;
-        report::line(format_args!("{}", copy.display()));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(folder)
 }
 
 /// The part of cargo's `build-script-executed` message that is of use.

@@ -1,5 +1,6 @@
 //! The steps of `cargo xtask test`, in the order in which they run: cheap ones first.
 
+mod c_programs;
 mod doctor;
 mod kmod;
 mod long;
@@ -60,7 +61,7 @@ const fn long(
     Step { name, about, is_long: true, run }
 }
 
-pub(crate) const STEPS: [Step; 21] = [
+pub(crate) const STEPS: [Step; 22] = [
     quick("fmt", quick::fmt, "every source file is formatted"),
     quick("rules", quick::rules, "the house rules that no compiler knows"),
     quick("clippy", quick::clippy, "no lint warns, in any target"),
@@ -70,6 +71,7 @@ pub(crate) const STEPS: [Step; 21] = [
     quick("no-std", no_std::run, "the crates of ring 0 link no standard library"),
     quick("loom", long::loom, "the semaphores in the interleavings that two preemptions make"),
     quick("supctl", doctor::run, "the doctor passes, and so does a bare `cargo run --release`"),
+    quick("c-programs", c_programs::run, "programs in C and C++ link with libsup and work"),
     quick("kmod", kmod::run, "supdrv.ko builds, and its object keeps what is promised of it"),
     quick("vm-6.1", vm::linux_6_1, "both drivers in a guest with Linux 6.1; games, kills, fuzzing"),
     quick("vm-6.12", vm::linux_6_12, "both drivers in a guest with Linux 6.12; games"),
@@ -80,6 +82,6 @@ pub(crate) const STEPS: [Step; 21] = [
     long("tsan", long::tsan, "all tests under ThreadSanitizer"),
     long("loom-long", long::loom_long, "the same with one preemption more"),
     long("proptest-long", long::proptest, "property tests with 20000 cases each"),
-    long("valgrind", long::valgrind, "the C programs under valgrind"),
+    long("valgrind", c_programs::valgrind, "the C programs under valgrind"),
     long("miri", long::miri, "the pure crates under Miri"),
 ];

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sup_abi::request::{
     CONNECT_MAGIC, Connect, ConnectIn, ConnectOut, HEADER_BYTES, HEADER_FLAGS, Header,
-    INITIAL_COOKIE, PROTOCOL_VERSION, Request, SemaphoreWords, SemaphoreWordsIn, is_compatible,
+    INITIAL_COOKIE, PROTOCOL_VERSION, Request, SemaphoreWords, SemaphoreWordsIn, SessionId,
+    is_compatible,
 };
 use sup_abi::{HANDLES_MAX, Status};
 use sup_core::host::WORDS_PER_PAGE;
@@ -19,6 +20,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use crate::backend::DEVICE;
 use crate::device::Device;
 use crate::error::{Error, Result};
+use crate::semaphore::look::Looks;
 
 /// The way to the driver.
 #[derive(Debug)]
@@ -33,9 +35,15 @@ pub(crate) struct Connection {
     transport: Transport,
     cookie: u32,
     session_cookie: u32,
+    name: SessionId,
     /// Where the pages of state words are mapped; 0 for one that nobody asked for yet.
     word_pages: [AtomicU64; HANDLES_MAX as usize / WORDS_PER_PAGE],
+    /// What waits without an owner learned about looking, shared by the handles with the same low bits.
+    looks: [Looks; LOOKS],
 }
+
+/// A wrong guess of another handle costs a look; a power of two.
+const LOOKS: usize = 32;
 
 /// A stack buffer for every fixed request; 8-byte words, so that packets are aligned.
 type FixedPacket = [u64; 48];
@@ -81,12 +89,20 @@ impl Connection {
             transport,
             cookie: INITIAL_COOKIE,
             session_cookie: 0,
+            name: SessionId(0),
             word_pages: [const { AtomicU64::new(0) }; _],
+            looks: Default::default(),
         };
         let connected = connection.connect()?;
         connection.cookie = connected.cookie;
         connection.session_cookie = connected.session_cookie;
+        connection.name = connected.session;
         Ok(connection)
+    }
+
+    /// The name that the driver gave the session.
+    pub(crate) fn name(&self) -> SessionId {
+        self.name
     }
 
     fn connect(&self) -> Result<ConnectOut> {
@@ -167,12 +183,19 @@ impl Connection {
         }
     }
 
+    /// What waits for a semaphore without an owner know about looking.
+    #[inline]
+    pub(crate) fn looks(&self, handle: u32) -> &Looks {
+        &self.looks[handle as usize % LOOKS]
+    }
+
     /// The state word of a semaphore, in a page that stays mapped until the session is closed.
     ///
     /// # Errors
-    /// `VERR_NO_MEMORY`, `VERR_MAP_FAILED`.
+    /// `VERR_INVALID_HANDLE` if no semaphore can have that number, `VERR_NO_MEMORY`, `VERR_MAP_FAILED`;
+    /// `VERR_INVALID_PARAMETER` if none ever had one of that page.
     pub(crate) fn word(&self, handle: u32) -> Result<NonNull<AtomicU64>> {
-        let missing = || Error::new("SemaphoreWords", Status::VERR_INTERNAL_ERROR, "no state word");
+        let missing = || Error::new("SemaphoreWords", Status::VERR_INVALID_HANDLE, "no state word");
         let (number, index) = word_position(handle).ok_or_else(missing)?;
         let page = self.word_pages.get(number).ok_or_else(missing)?;
         // Relaxed: the driver gives the same address each time, and a request orders what is in it.

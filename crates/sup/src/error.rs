@@ -66,3 +66,10 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// For those who hand on the status alone, as C does.
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        error.status()
+    }
+}

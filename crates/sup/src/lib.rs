@@ -41,6 +41,7 @@ mod loaded;
 mod memory;
 mod module;
 mod policy;
+pub mod raw;
 mod semaphore;
 mod session;
 mod vmm;
@@ -59,7 +60,7 @@ pub use policy::{ModulePolicy, read_signed};
 pub use semaphore::{EventSemaphore, ManualResetEvent, Timeout, WaitError};
 pub use session::Session;
 
-pub use sup_abi::request::{Counts, ModuleDemand, StatisticsOut};
+pub use sup_abi::request::{Counts, ModuleDemand, SessionId, StatisticsOut};
 pub use sup_abi::{
     PAGE_SIZE, PhysAddr, R0Ptr, R3Ptr, SUPGIPMODE, SUPPAGINGMODE, SUPVTCAPS_AMD_V,
     SUPVTCAPS_NESTED_PAGING, SUPVTCAPS_VT_X, Status, VMM_MODULE_NAME,

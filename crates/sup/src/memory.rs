@@ -19,7 +19,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
-pub use block::{ContiguousMemory, LowMemory, Memory, RingZeroView, SharedPages};
+pub use block::{Block, ContiguousMemory, LowMemory, Memory, RingZeroView, SharedPages};
 pub use locked::LockedMemory;
 pub use process::PageMemory;
 pub use protect::Protection;

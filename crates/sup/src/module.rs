@@ -54,18 +54,7 @@ impl Module {
     /// # Errors
     /// `VERR_SYMBOL_NOT_FOUND`.
     pub fn symbol(&self, name: &str) -> Result<R0Ptr> {
-        let Some(field) = padded(name) else {
-            return Err(Error::new(
-                "GetSymbol",
-                Status::VERR_SYMBOL_NOT_FOUND,
-                format!("no symbol has a name like '{}'", name.escape_debug()),
-            ));
-        };
-        let input = GetSymbolIn { base: self.base, name: field };
-        let output = self.session.connection().call::<GetSymbol>(&input).map_err(|error| {
-            Error::new(error.call(), error.status(), format!("the module exports no '{name}'"))
-        })?;
-        Ok(output.address)
+        self.session.symbol_at(self.base, name)
     }
 
     /// The address of the symbol with a number instead of a name, which `SUPR3GetSymbolR0` permits: modules
@@ -96,13 +85,12 @@ impl Module {
         if base.is_nil() {
             return Ok(());
         }
-        let reply = self.session.connection().exchange::<FreeModule>(&ImageIn { base })?;
-        if reply.status.is_success() {
-            return Ok(());
-        }
-        let message = reply.output.map(|output| output.message);
-        let message = message.as_ref().and_then(|field| terminated(field)).unwrap_or_default();
-        Err(Error::new("FreeModule", reply.status, message.to_owned()))
+        self.session.free_module_at(base)
+    }
+
+    /// Its base, and from now on the reference has no owner.
+    pub(crate) fn into_base(mut self) -> R0Ptr {
+        std::mem::replace(&mut self.base, R0Ptr::NIL)
     }
 }
 
@@ -169,45 +157,17 @@ impl ServiceModule {
 
     #[inline]
     fn exchange(&self, operation: u32, argument: u64, packet: &mut [u8]) -> Result<Status> {
-        let size = BARE + packet.len();
-        let status = if packet.is_empty() {
-            let mut buffer = [0_u64; BARE / size_of::<u64>()];
-            self.send(operation, argument, packet, buffer.as_mut_bytes())
-        } else if size <= SMALL {
-            let mut buffer = [0_u64; SMALL / size_of::<u64>()];
-            self.send(operation, argument, packet, &mut buffer.as_mut_bytes()[..size])
-        } else {
-            let mut buffer = vec![0_u64; size.div_ceil(size_of::<u64>())];
-            self.send(operation, argument, packet, &mut buffer.as_mut_bytes()[..size])
-        }?;
+        let input = CallServiceIn { name: self.name, operation, argument };
+        let status = self.module.session.exchange_with_service(&input, packet)?;
         if status.is_failure() {
             return Err(Error::new("CallService", status, ""));
         }
         Ok(status)
     }
-
-    #[inline]
-    fn send(
-        &self,
-        operation: u32,
-        argument: u64,
-        packet: &mut [u8],
-        buffer: &mut [u8],
-    ) -> Result<Status> {
-        let size = buffer.len();
-        let input = CallServiceIn::mut_from_bytes(&mut buffer[HEADER_BYTES..BARE])
-            .map_err(|_| Error::new("CallService", Status::VERR_INTERNAL_ERROR, ""))?;
-        *input = CallServiceIn { name: self.name, operation, argument };
-        buffer[BARE..].copy_from_slice(packet);
-        let (status, _) =
-            self.module.session.connection().send::<CallService>(buffer, size, size)?;
-        packet.copy_from_slice(&buffer[BARE..]);
-        Ok(status)
-    }
 }
 
 /// Checks the header of a request packet, as the driver will.
-fn check_packet(packet: &[u8]) -> Result<()> {
+pub(crate) fn check_packet(packet: &[u8]) -> Result<()> {
     const LIMIT: usize =
         SERVICE_PACKET_BYTES_LIMIT as usize - HEADER_BYTES - size_of::<CallServiceIn>();
     if packet.len() >= LIMIT {
@@ -349,6 +309,70 @@ impl Session {
         })
     }
 
+    /// The address of an exported symbol of the module at `base`.
+    pub(crate) fn symbol_at(&self, base: R0Ptr, name: &str) -> Result<R0Ptr> {
+        let Some(field) = padded(name) else {
+            return Err(Error::new(
+                "GetSymbol",
+                Status::VERR_SYMBOL_NOT_FOUND,
+                format!("no symbol has a name like '{}'", name.escape_debug()),
+            ));
+        };
+        let input = GetSymbolIn { base, name: field };
+        let output = self.connection().call::<GetSymbol>(&input).map_err(|error| {
+            Error::new(error.call(), error.status(), format!("the module exports no '{name}'"))
+        })?;
+        Ok(output.address)
+    }
+
+    /// Gives a reference to the module at `base` back.
+    pub(crate) fn free_module_at(&self, base: R0Ptr) -> Result<()> {
+        let reply = self.connection().exchange::<FreeModule>(&ImageIn { base })?;
+        if reply.status.is_success() {
+            return Ok(());
+        }
+        let message = reply.output.map(|output| output.message);
+        let message = message.as_ref().and_then(|field| terminated(field)).unwrap_or_default();
+        Err(Error::new("FreeModule", reply.status, message.to_owned()))
+    }
+
+    /// Calls a service with a packet that [`check_packet`] passed or that is empty; returns its status.
+    #[inline]
+    pub(crate) fn exchange_with_service(
+        &self,
+        input: &CallServiceIn,
+        packet: &mut [u8],
+    ) -> Result<Status> {
+        let size = BARE + packet.len();
+        if packet.is_empty() {
+            let mut buffer = [0_u64; BARE / size_of::<u64>()];
+            return self.send_to_service(input, packet, buffer.as_mut_bytes());
+        }
+        if size <= SMALL {
+            let mut buffer = [0_u64; SMALL / size_of::<u64>()];
+            return self.send_to_service(input, packet, &mut buffer.as_mut_bytes()[..size]);
+        }
+        let mut buffer = vec![0_u64; size.div_ceil(size_of::<u64>())];
+        self.send_to_service(input, packet, &mut buffer.as_mut_bytes()[..size])
+    }
+
+    #[inline]
+    fn send_to_service(
+        &self,
+        input: &CallServiceIn,
+        packet: &mut [u8],
+        buffer: &mut [u8],
+    ) -> Result<Status> {
+        let size = buffer.len();
+        let body = CallServiceIn::mut_from_bytes(&mut buffer[HEADER_BYTES..BARE])
+            .map_err(|_| Error::new("CallService", Status::VERR_INTERNAL_ERROR, ""))?;
+        body.clone_from(input);
+        buffer[BARE..].copy_from_slice(packet);
+        let (status, _) = self.connection().send::<CallService>(buffer, size, size)?;
+        packet.copy_from_slice(&buffer[BARE..]);
+        Ok(status)
+    }
+
     fn send_image(&self, input: &LoadModuleIn, image: &[u8]) -> Result<(Status, LoadModuleOut)> {
         const BODY: usize = HEADER_BYTES + size_of::<LoadModuleIn>();
         const OUT: usize = HEADER_BYTES + size_of::<LoadModuleOut>();
@@ -372,7 +396,7 @@ impl Session {
 
 const LOAD: &str = "LoadModule";
 
-fn read_image(file: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_image(file: &Path) -> Result<Vec<u8>> {
     use std::io::ErrorKind;
     policy::read_signed(file).map_err(|error| {
         let status = match error.kind() {

@@ -6,7 +6,7 @@
 //! watch the word for a moment ([`look`]). The protocol, with its proof, is
 //! [`sup_core::semaphore::word`].
 
-mod look;
+pub(crate) mod look;
 
 use std::fmt;
 use std::ptr::NonNull;
@@ -22,6 +22,7 @@ use sup_core::semaphore::word::{Fast, Meant, NotThatSemaphore, StateWord};
 
 use self::look::{LOOK_MAX, Looks};
 use crate::Session;
+use crate::connection::Connection;
 use crate::error::{Error, Result};
 
 /// How long a wait may take.
@@ -121,36 +122,69 @@ struct Handle {
 
 impl Handle {
     fn create(session: &Session, kind: SemaphoreKind) -> Result<Self> {
-        let input = SemaphoreCreateIn {
-            kind: kind.into(),
-            handle: 0,
-            operation: SemaphoreQuery::Create.into(),
-            reserved: 0,
-            reserved2: 0,
-        };
-        let handle = session.connection().call::<SemaphoreCreate>(&input)?.value;
-        match session.connection().word(handle) {
-            Ok(word) => {
-                Ok(Self { session: session.clone(), kind, handle, word, looks: Looks::default() })
-            }
-            Err(error) => {
-                // Nobody would ever close it.
-                let _ = operate(session, kind, handle, SemaphoreOperation::Close, 0);
-                Err(error)
-            }
-        }
+        let (handle, word) = create(session, kind)?;
+        Ok(Self { session: session.clone(), kind, handle, word, looks: Looks::default() })
     }
 
     #[inline]
-    fn word(&self) -> StateWord<'_> {
+    fn place(&self) -> Place<'_> {
+        let connection = self.session.connection();
         // SAFETY: `Connection::word` found it in a page that stays mapped until the session is closed,
         // which `self.session` prevents; everybody accesses it by atomic operations only.
-        StateWord::new(unsafe { self.word.as_ref() })
+        let word = StateWord::new(unsafe { self.word.as_ref() });
+        Place { connection, kind: self.kind, handle: self.handle, word, looks: &self.looks }
+    }
+}
+
+/// Creates a semaphore, and finds its state word.
+fn create(session: &Session, kind: SemaphoreKind) -> Result<(u32, NonNull<AtomicU64>)> {
+    let input = SemaphoreCreateIn {
+        kind: kind.into(),
+        handle: 0,
+        operation: SemaphoreQuery::Create.into(),
+        reserved: 0,
+        reserved2: 0,
+    };
+    let connection = session.connection();
+    let handle = connection.call::<SemaphoreCreate>(&input)?.value;
+    match connection.word(handle) {
+        Ok(word) => Ok((handle, word)),
+        Err(error) => {
+            // Nobody would ever close it.
+            let _ = operate(connection, kind, handle, SemaphoreOperation::Close, 0);
+            Err(error)
+        }
+    }
+}
+
+/// A semaphore for the length of an operation: its number, its state word, and what its waits learned.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    connection: &'a Connection,
+    kind: SemaphoreKind,
+    handle: u32,
+    word: StateWord<'a>,
+    looks: &'a Looks,
+}
+
+impl<'a> Place<'a> {
+    /// The semaphore that has that number, if any, and whoever created it.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_HANDLE` if none can have it; `VERR_NO_MEMORY`, `VERR_MAP_FAILED`.
+    #[inline]
+    pub(crate) fn of(session: &'a Session, kind: SemaphoreKind, handle: u32) -> Result<Self> {
+        let connection = session.connection();
+        let word = connection.word(handle).map_err(no_such_handle)?;
+        // SAFETY: `Connection::word` found it in a page that stays mapped until the session is closed,
+        // which its borrow prevents; everybody accesses it by atomic operations only.
+        let word = StateWord::new(unsafe { word.as_ref() });
+        Ok(Self { connection, kind, handle, word, looks: connection.looks(handle) })
     }
 
     #[inline]
-    fn signal(&self) -> Result<()> {
-        match self.word().signal(self.kind, Meant::any(self.kind)) {
+    pub(crate) fn signal(self) -> Result<()> {
+        match self.word.signal(self.kind, Meant::any(self.kind)) {
             Ok(Fast::Done) => Ok(()),
             Ok(Fast::EnterDriver) => self.operate(SemaphoreOperation::Wake, 0).map(|_| ()),
             Err(NotThatSemaphore) => self.invalid(),
@@ -158,8 +192,13 @@ impl Handle {
     }
 
     #[inline]
-    fn wait(&self, timeout: Timeout) -> Result<(), WaitError> {
-        match self.word().try_take(self.kind, Meant::any(self.kind)) {
+    pub(crate) fn reset(self) -> Result<()> {
+        self.word.reset(Meant::any(self.kind)).or_else(|NotThatSemaphore| self.invalid())
+    }
+
+    #[inline]
+    pub(crate) fn wait(self, timeout: Timeout) -> Result<(), WaitError> {
+        match self.word.try_take(self.kind, Meant::any(self.kind)) {
             Ok(Fast::Done) => Ok(()),
             Ok(Fast::EnterDriver) if timeout == Timeout::Poll => Err(WaitError::TimedOut),
             Ok(Fast::EnterDriver) => self.sleep(timeout),
@@ -169,7 +208,7 @@ impl Handle {
 
     /// Watches the word for a moment if that is worth while, and sleeps.
     #[cold]
-    fn sleep(&self, timeout: Timeout) -> Result<(), WaitError> {
+    fn sleep(self, timeout: Timeout) -> Result<(), WaitError> {
         let mut spent = Duration::ZERO;
         if timeout.is_long() {
             match self.watch() {
@@ -195,8 +234,8 @@ impl Handle {
     ///
     /// # Errors
     /// Nothing happened for so long.
-    fn watch(&self) -> Result<Fast, Duration> {
-        let word = self.word();
+    fn watch(self) -> Result<Fast, Duration> {
+        let word = self.word;
         let begin = word.generation();
         self.looks.watch(|| match word.try_take(self.kind, Meant::any(self.kind)) {
             Ok(Fast::Done) => Some(Fast::Done),
@@ -207,20 +246,36 @@ impl Handle {
         })
     }
 
-    #[cold]
-    fn operate(&self, operation: SemaphoreOperation, timeout: u64) -> Result<Status> {
-        operate(&self.session, self.kind, self.handle, operation, timeout)
+    /// Closes it, and says whether a wait was in it.
+    pub(crate) fn close(self) -> Result<Status> {
+        self.operate(SemaphoreOperation::Close, 0)
     }
 
     #[cold]
-    fn invalid(&self) -> Result<()> {
+    fn operate(self, operation: SemaphoreOperation, timeout: u64) -> Result<Status> {
+        operate(self.connection, self.kind, self.handle, operation, timeout)
+    }
+
+    #[cold]
+    fn invalid(self) -> Result<()> {
         Session::refuse("SemaphoreOp", Status::VERR_INVALID_HANDLE, "the semaphore is not open")
+    }
+}
+
+/// The driver has no page of words for numbers that no semaphore ever had.
+#[cold]
+fn no_such_handle(error: Error) -> Error {
+    match error.status() {
+        Status::VERR_INVALID_PARAMETER | Status::VERR_INVALID_HANDLE => {
+            Error::new("SemaphoreOp", Status::VERR_INVALID_HANDLE, "no semaphore has that handle")
+        }
+        _ => error,
     }
 }
 
 /// Asks the driver for an operation on a semaphore.
 fn operate(
-    session: &Session,
+    connection: &Connection,
     kind: SemaphoreKind,
     handle: u32,
     operation: SemaphoreOperation,
@@ -228,7 +283,7 @@ fn operate(
 ) -> Result<Status> {
     let (kind, operation) = (kind.into(), operation.into());
     let input = SemaphoreOpIn { kind, handle, operation, reserved: 0, timeout };
-    let reply = session.connection().exchange::<SemaphoreOp>(&input)?;
+    let reply = connection.exchange::<SemaphoreOp>(&input)?;
     if reply.status.is_failure() {
         return Err(Error::new("SemaphoreOp", reply.status, ""));
     }
@@ -244,7 +299,7 @@ unsafe impl Sync for Handle {}
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        if let Err(error) = self.operate(SemaphoreOperation::Close, 0) {
+        if let Err(error) = self.place().close() {
             tracing::error!(target: "supdrv", %error, "cannot close a semaphore");
         }
     }
@@ -285,7 +340,7 @@ impl EventSemaphore {
     /// `VERR_INVALID_HANDLE` if somebody closed it behind this owner's back.
     #[inline]
     pub fn signal(&self) -> Result<()> {
-        self.0.signal()
+        self.0.place().signal()
     }
 
     /// Waits for a signal and takes it. Corresponds to `SUPSemEventWait*`.
@@ -294,7 +349,7 @@ impl EventSemaphore {
     /// [`WaitError`].
     #[inline]
     pub fn wait(&self, timeout: Timeout) -> Result<(), WaitError> {
-        self.0.wait(timeout)
+        self.0.place().wait(timeout)
     }
 
     /// The handle's number in its session, for request packets to ring-0 modules.
@@ -318,7 +373,7 @@ impl ManualResetEvent {
     /// `VERR_INVALID_HANDLE` if somebody closed it behind this owner's back.
     #[inline]
     pub fn signal(&self) -> Result<()> {
-        self.0.signal()
+        self.0.place().signal()
     }
 
     /// Resets. Corresponds to `SUPSemEventMultiReset`.
@@ -327,7 +382,7 @@ impl ManualResetEvent {
     /// `VERR_INVALID_HANDLE` if somebody closed it behind this owner's back.
     #[inline]
     pub fn reset(&self) -> Result<()> {
-        self.0.word().reset(Meant::any(self.0.kind)).or_else(|NotThatSemaphore| self.0.invalid())
+        self.0.place().reset()
     }
 
     /// Waits until it is signalled. Corresponds to `SUPSemEventMultiWait*`.
@@ -336,7 +391,7 @@ impl ManualResetEvent {
     /// [`WaitError`].
     #[inline]
     pub fn wait(&self, timeout: Timeout) -> Result<(), WaitError> {
-        self.0.wait(timeout)
+        self.0.place().wait(timeout)
     }
 
     /// The handle's number in its session, for request packets to ring-0 modules.
@@ -346,6 +401,11 @@ impl ManualResetEvent {
 }
 
 impl Session {
+    /// A new semaphore's number, with no owner.
+    pub(crate) fn create_semaphore(&self, kind: SemaphoreKind) -> Result<u32> {
+        create(self, kind).map(|(handle, _)| handle)
+    }
+
     /// Creates an event that resets itself. Corresponds to `SUPSemEventCreate`.
     ///
     /// # Errors

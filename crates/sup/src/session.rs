@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sup_abi::request::{Empty, GetPagingMode, Statistics, StatisticsOut, VtCaps};
+use sup_abi::request::{Empty, GetPagingMode, SessionId, Statistics, StatisticsOut, VtCaps};
 use sup_abi::{SUPPAGINGMODE, Status};
 
 use crate::backend::{self, Backend, Kind};
@@ -50,6 +50,12 @@ impl Session {
 
     fn new((connection, backend): (Connection, Backend)) -> Self {
         Self { connection: Arc::new(connection), backend: Arc::new(backend) }
+    }
+
+    /// The random name that the driver gave the session: never zero, and of no use to anybody but for telling
+    /// sessions apart.
+    pub fn id(&self) -> SessionId {
+        self.connection.name()
     }
 
     /// Which backend the session has, and why.

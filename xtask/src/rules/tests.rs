@@ -90,7 +90,7 @@ fn unsafe_list() {
         check,
         "README.md",
         &list(
-            "`sup-alloc`, `sup-ring0`\n`sup-embedded`, `sup-kmod`, `sup-module` and `sup`, no `unsafe` else",
+            "`sup-alloc`, `sup-ring0`\n`sup-embedded`, `sup-kmod`, `sup-module`, `sup-capi` and `sup`, no `unsafe` else",
         ),
     );
     good(check, "ARCHITECTURE.md", "");
@@ -99,7 +99,9 @@ fn unsafe_list() {
     bad(
         check,
         "README.md",
-        &list("`sup-alloc` `sup-ring0` `sup-embedded` `sup-kmod` `sup-module` `sup` `supctl`"),
+        &list(
+            "`sup-alloc` `sup-ring0` `sup-embedded` `sup-kmod` `sup-module` `sup-capi` `sup` `supctl`",
+        ),
         &[2],
     );
 }

@@ -1,4 +1,4 @@
-//! The long steps: stress, sanitizers, model checking, long property tests, valgrind, Miri.
+//! The long steps: stress, sanitizers, model checking, long property tests, Miri.
 //!
 //! Each builds in a folder of its own under the target folder: its flags differ from everyone
 //! else's, and would rebuild the world twice.
@@ -8,7 +8,6 @@ use xshell::cmd;
 
 use super::Verdict;
 use crate::project::Project;
-use crate::require;
 
 /// Sanitizers need `--target`, so that their flags spare build scripts and procedural macros.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -105,24 +104,6 @@ fn property_tested(project: &Project) -> Result<Vec<String>> {
         }
     }
     Ok(names)
-}
-
-pub(super) fn valgrind(project: &Project) -> Result<Verdict> {
-    let programs = project.files_in("tests/c", "c");
-    if programs.is_empty() {
-        return Verdict::skipped("no C programs in tests/c");
-    }
-    require::program(project, "cc", "gcc")?;
-    require::program(project, "valgrind", "valgrind")?;
-    let sh = &project.sh;
-    let folder = project.target.join("c");
-    sh.create_dir(&folder)?;
-    for source in &programs {
-        let program = folder.join(source.file_stem().unwrap_or_default());
-        cmd!(sh, "cc -g -O1 -Wall -Wextra -Werror -Iinclude {source} -o {program}").run()?;
-        cmd!(sh, "valgrind --quiet --leak-check=full --error-exitcode=1 {program}").run()?;
-    }
-    Verdict::passed_with(format!("{} programs", programs.len()))
 }
 
 pub(super) fn miri(project: &Project) -> Result<Verdict> {

@@ -40,6 +40,19 @@ pub type ContiguousMemory = Memory<ContFree>;
 /// Pages anywhere. Corresponds to `SUPR3PageAllocEx`.
 pub type SharedPages = Memory<PageFree>;
 
+/// A block as the driver gave it: nobody frees it but who asks the driver to, or the end of its session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// Where it is in this process.
+    pub r3: R3Ptr,
+    /// Where it is in ring 0; NIL if ring 0 has no mapping of it.
+    pub r0: R0Ptr,
+    /// The physical address of each page, first to last.
+    pub pages: Vec<PhysAddr>,
+    /// Of the driver's answer.
+    pub(super) flags: u32,
+}
+
 /// Whether ring 0 gets a mapping of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RingZeroView {
@@ -50,13 +63,8 @@ pub enum RingZeroView {
 }
 
 impl<F: Request<In = AddressIn, Out = Empty>> Memory<F> {
-    fn adopt(
-        session: &Session,
-        r3: R3Ptr,
-        r0: R0Ptr,
-        pages: Vec<PhysAddr>,
-        flags: u32,
-    ) -> Result<Self> {
+    fn adopt(session: &Session, block: Block) -> Result<Self> {
+        let Block { r3, r0, pages, flags } = block;
         let Some(start) = NonNull::new(r3.get() as usize as *mut u8) else {
             return Session::refuse(
                 name::<F>(),
@@ -114,10 +122,7 @@ impl Session {
     /// `VERR_PAGE_COUNT_OUT_OF_RANGE` unless there are 1 to 255 pages, `VERR_NO_LOW_MEMORY`,
     /// `VERR_NO_MEMORY`, `VERR_NO_TMP_MEMORY`.
     pub fn low_memory(&self, pages: u32) -> Result<LowMemory> {
-        check_count::<LowAlloc>(pages, LOW_CONT_ALLOC_MAX.get())?;
-        let input = PageCountIn { pages, reserved: 0 };
-        let (output, addresses) = self.allocate::<LowAlloc>(&input, pages)?;
-        Memory::adopt(self, output.r3, output.r0, addresses, output.flags)
+        Memory::adopt(self, self.low_block(pages)?)
     }
 
     /// Allocates one physically contiguous run of pages below 4 GiB, mapped in both rings. Corresponds
@@ -127,16 +132,7 @@ impl Session {
     /// `VERR_PAGE_COUNT_OUT_OF_RANGE` unless there are 1 to 255 pages, `VERR_NO_CONT_MEMORY`,
     /// `VERR_NO_MEMORY`, `VERR_NO_TMP_MEMORY`.
     pub fn contiguous_memory(&self, pages: u32) -> Result<ContiguousMemory> {
-        let mut addresses = room::<ContAlloc, _>(pages.min(LOW_CONT_ALLOC_MAX.get()) as usize)?;
-        let input = PageCountIn { pages, reserved: 0 };
-        let output = self.connection().call::<ContAlloc>(&input).map_err(|error| {
-            count_error::<ContAlloc>(pages, LOW_CONT_ALLOC_MAX.get())
-                .unwrap_or_else(|| refused::<ContAlloc>(pages, error.status()))
-        })?;
-        let first = output.phys.get();
-        let run = (0..u64::from(pages)).map(|page| PhysAddr::new(first + page * PAGE_SIZE as u64));
-        addresses.extend(run);
-        Memory::adopt(self, output.r3, output.r0, addresses, output.flags)
+        Memory::adopt(self, self.contiguous_block(pages)?)
     }
 
     /// Allocates pages, mapped in ring 3 and if asked for in ring 0. Corresponds to
@@ -146,6 +142,33 @@ impl Session {
     /// `VERR_PAGE_COUNT_OUT_OF_RANGE` unless there are 1 to 65536 pages, `VERR_NO_MEMORY`,
     /// `VERR_NO_PHYS_MEMORY`, `VERR_NO_TMP_MEMORY`.
     pub fn shared_pages(&self, pages: u32, view: RingZeroView) -> Result<SharedPages> {
+        Memory::adopt(self, self.shared_block(pages, view)?)
+    }
+
+    /// The block of [`Session::low_memory`], with no owner.
+    pub(crate) fn low_block(&self, pages: u32) -> Result<Block> {
+        check_count::<LowAlloc>(pages, LOW_CONT_ALLOC_MAX.get())?;
+        let input = PageCountIn { pages, reserved: 0 };
+        let (output, pages) = self.allocate::<LowAlloc>(&input, pages)?;
+        Ok(Block { r3: output.r3, r0: output.r0, pages, flags: output.flags })
+    }
+
+    /// The block of [`Session::contiguous_memory`], with no owner.
+    pub(crate) fn contiguous_block(&self, pages: u32) -> Result<Block> {
+        let mut addresses = room::<ContAlloc, _>(pages.min(LOW_CONT_ALLOC_MAX.get()) as usize)?;
+        let input = PageCountIn { pages, reserved: 0 };
+        let output = self.connection().call::<ContAlloc>(&input).map_err(|error| {
+            count_error::<ContAlloc>(pages, LOW_CONT_ALLOC_MAX.get())
+                .unwrap_or_else(|| refused::<ContAlloc>(pages, error.status()))
+        })?;
+        let first = output.phys.get();
+        let run = (0..u64::from(pages)).map(|page| PhysAddr::new(first + page * PAGE_SIZE as u64));
+        addresses.extend(run);
+        Ok(Block { r3: output.r3, r0: output.r0, pages: addresses, flags: output.flags })
+    }
+
+    /// The block of [`Session::shared_pages`], with no owner.
+    pub(crate) fn shared_block(&self, pages: u32, view: RingZeroView) -> Result<Block> {
         check_count::<PageAllocEx>(pages, PAGE_ALLOC_MAX.get())?;
         let input = PageAllocExIn {
             pages,
@@ -153,12 +176,12 @@ impl Session {
             user_mapping: 1,
             reserved: [0; 2],
         };
-        let (output, addresses) = self.allocate::<PageAllocEx>(&input, pages)?;
-        Memory::adopt(self, output.r3, output.r0, addresses, output.flags)
+        let (output, pages) = self.allocate::<PageAllocEx>(&input, pages)?;
+        Ok(Block { r3: output.r3, r0: output.r0, pages, flags: output.flags })
     }
 
     /// Sends a request that answers with a physical address for each page.
-    pub(super) fn allocate<R: Request>(
+    pub(crate) fn allocate<R: Request>(
         &self,
         input: &R::In,
         pages: u32,

@@ -28,7 +28,7 @@ const BUSY: u64 = u64::MAX;
 
 /// What a semaphore has learned about looking.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(crate) struct Looks {
     /// When the pause is over, in nanoseconds of [`now`], or [`BUSY`].
     /// It publishes nothing and a look too many or too few does no harm, so every access is relaxed.
     resume_ns: AtomicU64,

@@ -1,0 +1,121 @@
+/** @file
+ * Ring-0 modules and the calls of their services, with the tutorial module hello.r0.
+ */
+
+#include "check.h"
+#include "hello.h"
+
+static char g_szHello[4096];
+
+static void checkLoad(void)
+{
+    void     *pvBase = BAD(void *);
+    void     *pvAgain, *pvValue;
+    char      szText[256] = "old";
+    char      szSmall[8];
+    RTERRINFO Info = { RTERRINFO_FLAGS_MAGIC, 0, sizeof(szText), szText, { NULL, NULL } };
+
+    CHECK_RC(SUPR3LoadModule(NULL, "hello", &pvBase, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadModule(g_szHello, NULL, &pvBase, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadModule(g_szHello, "hello", NULL, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadModule("", "hello", &pvBase, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadModule(g_szHello, "0123456789abcdef0123456789abcdef", &pvBase, NULL), VERR_FILENAME_TOO_LONG);
+
+    /* A failure has words, if there is room for them. */
+    CHECK_RC(SUPR3LoadModule("/no/such/file", "hello", &pvBase, &Info), VERR_FILE_NOT_FOUND);
+    CHECK(pvBase == NULL && Info.rc == VERR_FILE_NOT_FOUND && (Info.fFlags & RTERRINFO_FLAGS_SET));
+    CHECK(strstr(szText, "/no/such/file") != NULL);
+    Info.pszMsg = szSmall;
+    Info.cbMsg  = sizeof(szSmall);
+    CHECK_RC(SUPR3LoadModule("/proc/self/exe", "hello", &pvBase, &Info), VERR_BAD_EXE_FORMAT);
+    CHECK(Info.rc == VERR_BAD_EXE_FORMAT && strlen(szSmall) == sizeof(szSmall) - 1);
+
+    REQUIRE_RC(SUPR3LoadModule(g_szHello, "hello", &pvBase, &Info), VINF_SUCCESS);
+    CHECK(pvBase != NULL && !(Info.fFlags & RTERRINFO_FLAGS_SET) && Info.rc == 0 && szSmall[0] == '\0');
+    CHECK_RC(SUPR3LoadModule(g_szHello, "hello", &pvAgain, NULL), VINF_SUCCESS);
+    CHECK(pvAgain == pvBase);
+
+    CHECK_RC(SUPR3GetSymbolR0(pvBase, "g_szHelloVersion", NULL), VERR_INVALID_POINTER);
+    CHECK_RC(SUPR3GetSymbolR0(pvBase, "g_szHelloVersion", &pvValue), VINF_SUCCESS);
+    CHECK(pvValue != NULL);
+    CHECK_RC(SUPR3GetSymbolR0(pvBase, "no such symbol", &pvValue), VERR_SYMBOL_NOT_FOUND);
+    CHECK(pvValue == NULL);
+    CHECK_RC(SUPR3GetSymbolR0(pvBase, (const char *)7, &pvValue), VERR_SYMBOL_NOT_FOUND);
+    CHECK_RC(SUPR3GetSymbolR0(pvBase, NULL, &pvValue), VERR_SYMBOL_NOT_FOUND);
+    CHECK_RC(SUPR3GetSymbolR0(&Info, "g_szHelloVersion", &pvValue), VERR_INVALID_HANDLE);
+
+    CHECK_RC(SUPR3FreeModule(pvBase), VINF_SUCCESS);
+    CHECK_RC(SUPR3FreeModule(pvBase), VINF_SUCCESS);
+    CHECK_RC(SUPR3FreeModule(pvBase), VERR_INVALID_HANDLE);
+    CHECK_RC(SUPR3FreeModule(NULL), VERR_INVALID_HANDLE);
+    CHECK_RC(SUPR3FreeModule(&Info), VERR_INVALID_HANDLE);
+}
+
+static void checkService(void)
+{
+    void         *pvBase;
+    HELLOGREETREQ Req;
+    struct { HELLOSUMREQ Sum; uint64_t au64[3]; } SumReq;
+    static char   s_achLarge[4096];
+
+    CHECK_RC(SUPR3LoadServiceModule(g_szHello, "hello", NULL, &pvBase), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadServiceModule(g_szHello, "hello", "", &pvBase), VERR_SYMBOL_NOT_FOUND);
+    CHECK_RC(SUPR3LoadServiceModule(g_szHello, "hello", "noSuchHandler", &pvBase), VERR_SYMBOL_NOT_FOUND);
+    CHECK_RC(SUPR3LoadServiceModule(g_szHello, "VMMR0.r0", "helloServiceReqHandler", &pvBase), VERR_INTERNAL_ERROR);
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_NOP, 0, NULL), VERR_SUPDRV_SERVICE_NOT_FOUND);
+    REQUIRE_RC(SUPR3LoadServiceModule(g_szHello, "hello", "helloServiceReqHandler", &pvBase), VINF_SUCCESS);
+
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_NOP, 0, NULL), VINF_SUCCESS);
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_ECHO_ARG, (uint32_t)-77, NULL), -77);
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_ECHO_ARG, 77, NULL), 77);
+    CHECK_RC(SUPR3CallR0Service("hello", 4, HELLO_OP_NOP, 0, NULL), VERR_SUPDRV_SERVICE_NOT_FOUND);
+    CHECK_RC(SUPR3CallR0Service("hello", 6, HELLO_OP_NOP, 0, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3CallR0Service("hello", 28, HELLO_OP_NOP, 0, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3CallR0Service(NULL, 5, HELLO_OP_NOP, 0, NULL), VERR_INVALID_POINTER);
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_OBJECT, 0, NULL), VINF_SUCCESS);
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_SEMAPHORE, 0, NULL), VINF_SUCCESS);
+
+    memset(&Req, 0, sizeof(Req));
+    Req.Hdr.u32Magic = SUPR0SERVICEREQHDR_MAGIC;
+    Req.Hdr.cbReq    = sizeof(Req);
+    strcpy(Req.szName, "C");
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_GREET, 0, &Req.Hdr), VINF_SUCCESS);
+    CHECK(strstr(Req.szGreeting, "C") != NULL);
+
+    memset(&SumReq, 0, sizeof(SumReq));
+    SumReq.Sum.Hdr.u32Magic = SUPR0SERVICEREQHDR_MAGIC;
+    SumReq.Sum.Hdr.cbReq    = sizeof(SumReq);
+    SumReq.Sum.cValues      = 3;
+    SumReq.au64[0] = 1, SumReq.au64[1] = 20, SumReq.au64[2] = UINT64_MAX;
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_SUM, 0, &SumReq.Sum.Hdr), VINF_SUCCESS);
+    CHECK(SumReq.Sum.u64Sum == 20);
+
+    /* Packets that are none. */
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_GREET, 0, BAD(PSUPR0SERVICEREQHDR)), VERR_INVALID_POINTER);
+    Req.Hdr.u32Magic++;
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_GREET, 0, &Req.Hdr), VERR_INVALID_MAGIC);
+    Req.Hdr.u32Magic--;
+    for (uint32_t cb = 0; cb < sizeof(Req.Hdr); cb++)
+    {
+        Req.Hdr.cbReq = cb;
+        CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_GREET, 0, &Req.Hdr), VERR_INVALID_PARAMETER);
+    }
+    Req.Hdr.cbReq = 4032;
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_GREET, 0, &Req.Hdr), VERR_INTERNAL_ERROR);
+    ((PSUPR0SERVICEREQHDR)s_achLarge)->u32Magic = SUPR0SERVICEREQHDR_MAGIC;
+    ((PSUPR0SERVICEREQHDR)s_achLarge)->cbReq    = 4031;
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_ECHO_ARG, 5, (PSUPR0SERVICEREQHDR)s_achLarge), 5);
+
+    CHECK_RC(SUPR3FreeModule(pvBase), VINF_SUCCESS);
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_NOP, 0, NULL), VERR_SUPDRV_SERVICE_NOT_FOUND);
+}
+
+int main(int cArgs, char **papszArgs)
+{
+    snprintf(g_szHello, sizeof(g_szHello), "%s/hello.r0", cArgs > 1 ? papszArgs[1] : ".");
+    REQUIRE_RC(SUPR3Init(NULL), VINF_SUCCESS);
+    checkLoad();
+    checkService();
+    CHECK_RC(SUPR3Term(0), VINF_SUCCESS);
+    return checkEnd();
+}

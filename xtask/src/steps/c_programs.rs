@@ -1,0 +1,62 @@
+//! The programs in C and C++ (`tests/c`), against the header of the tree and the one that it has to be.
+//!
+//! Each is compiled without a warning and run with the driver in the process: once with the shared library
+//! and `include/`, and once with the static one and the seed's header, on machines that have the seed.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use xshell::cmd;
+
+use super::Verdict;
+use crate::capi::{self, Linkage};
+use crate::modules;
+use crate::project::Project;
+use crate::{report, require};
+
+const OURS: &str = "include";
+const SEED: &str = "../shared/seed/include";
+
+pub(super) fn run(project: &Project) -> Result<Verdict> {
+    capi::require(project)?;
+    let library = capi::build(project)?;
+    let modules = modules::build(project)?;
+    let has_seed = project.root.join(SEED).is_dir();
+    let passes = [(OURS, Linkage::Shared), (if has_seed { SEED } else { OURS }, Linkage::Static)];
+    let sources = capi::programs(project)?;
+    for (include, linkage) in passes {
+        let folder = library.folder.join(format!("{linkage:?}").to_lowercase());
+        project.sh.create_dir(&folder)?;
+        for source in &sources {
+            let include = project.root.join(include);
+            let program = capi::program(project, &library, source, &include, linkage, &folder)?;
+            report::line(format_args!("{}", program.display()));
+            cmd!(project.sh, "{program} {modules}").env("SUP_BACKEND", "embedded").quiet().run()?;
+        }
+    }
+    let seed = if has_seed { "" } else { "; the seed's header is not on this machine" };
+    Verdict::passed_with(format!("{} programs, both libraries{seed}", sources.len()))
+}
+
+/// Runs the programs under memcheck, with the shared library.
+pub(super) fn valgrind(project: &Project) -> Result<Verdict> {
+    capi::require(project)?;
+    require::program(project, "valgrind", "valgrind")?;
+    let library = capi::build(project)?;
+    let modules: PathBuf = modules::build(project)?;
+    let folder = library.folder.join("valgrind");
+    project.sh.create_dir(&folder)?;
+    let include = project.root.join(OURS);
+    let sources = capi::programs(project)?;
+    for source in &sources {
+        let program = capi::program(project, &library, source, &include, Linkage::Shared, &folder)?;
+        report::line(format_args!("{}", program.display()));
+        // Valgrind runs one thread at a time, and does not switch from one that spins.
+        cmd!(project.sh, "valgrind --quiet --fair-sched=yes --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite --error-exitcode=1 {program} {modules}")
+            .env("SUP_BACKEND", "embedded")
+            .env("CHECK_FEW", "1")
+            .quiet()
+            .run()?;
+    }
+    Verdict::passed_with(format!("{} programs", sources.len()))
+}
