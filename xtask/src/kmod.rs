@@ -93,6 +93,7 @@ pub(crate) fn check(project: &Project, kernels: &[Kernel]) -> Result<Vec<String>
     let mut findings = check::object(&object, &project.sh.read_file("kmod/shim.h")?)?;
     let object = object::build(project, &toolchain, Variant::StackSizes)?;
     findings.extend(check::frames(&object)?);
+    findings.extend(package::missing(project)?);
 
     // The kernels' builds would fail of the same, and say less.
     broken(&findings)?;

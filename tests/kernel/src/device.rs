@@ -11,10 +11,11 @@ use sup::Status;
 use sup::backend::DEVICE;
 use sup_abi::request::{
     AddressIn, CONNECT_MAGIC, Connect, ConnectIn, ContAlloc, ContAllocOut, ContFree, Empty, GipMap,
-    HEADER_BYTES, HEADER_FLAGS, Header, INITIAL_COOKIE, LowAlloc, LowFree, MemoryOut,
-    PROTOCOL_VERSION, PageAllocEx, PageAllocExIn, PageCountIn, PageFree, Request, SemaphoreCreate,
-    SemaphoreCreateIn, SemaphoreKind, SemaphoreOp, SemaphoreOpIn, SemaphoreOperation,
-    SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, Statistics, StatisticsOut, ioctl,
+    HEADER_BYTES, HEADER_FLAGS, Header, INITIAL_COOKIE, LockPages, LockPagesIn, LowAlloc, LowFree,
+    MemoryOut, PROTOCOL_VERSION, PageAllocEx, PageAllocExIn, PageCountIn, PageFree, Request,
+    SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp, SemaphoreOpIn,
+    SemaphoreOperation, SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, Statistics,
+    StatisticsOut, UnlockPages, ioctl,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -248,6 +249,27 @@ impl Device {
         }?;
         same!(status, Status::VINF_SUCCESS, "free {service:?}");
         Ok(())
+    }
+
+    /// Locks memory of this process, which may fail; the physical address of each page.
+    #[track_caller]
+    pub(crate) fn lock(&self, region: &Region) -> Verdict<Result<Vec<u64>, Status>> {
+        let pages = region.bytes() / sup::PAGE_SIZE;
+        let bytes_out = LockPages::BYTES_OUT + pages * size_of::<u64>();
+        let input = LockPagesIn { r3: region.r3(), pages: pages as u32, reserved: 0 };
+        let mut packet = self.packet::<LockPages>(&input, bytes_out);
+        self.send::<LockPages>(&mut packet)?;
+        let (header, _) = Header::read_from_prefix(packet.as_bytes())
+            .map_err(|_| Stop::failed("the packet is shorter than its header"))?;
+        let status = Status::new(header.rc);
+        let addresses = packet.split_off(LockPages::BYTES_OUT / size_of::<u64>());
+        Ok(if status.is_success() { Ok(addresses) } else { Err(status) })
+    }
+
+    /// Unlocks what was locked at an address; the status.
+    #[track_caller]
+    pub(crate) fn unlock(&self, region: &Region) -> Verdict<Status> {
+        self.status::<UnlockPages>(&AddressIn { r3: region.r3() })
     }
 
     /// Maps the clock's page: its first page, to be exact.

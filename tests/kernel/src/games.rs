@@ -1,6 +1,7 @@
 //! The tests that play with what a process has: one file a subject.
 
 pub(crate) mod exec;
+mod locked;
 mod mappings;
 mod packets;
 mod passing;
@@ -26,12 +27,13 @@ pub(crate) struct Args {
     list: bool,
 }
 
-const SUBJECTS: [&[Test]; 8] = [
+const SUBJECTS: [&[Test]; 9] = [
     sharing::TESTS,
     passing::TESTS,
     exec::TESTS,
     rights::TESTS,
     mappings::TESTS,
+    locked::TESTS,
     packets::TESTS,
     threads::TESTS,
     signals::TESTS,

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use xshell::cmd;
 
 use super::toolchain::Toolchain;
@@ -18,8 +18,50 @@ use crate::rules::RING0_CRATES;
 
 const LICENSES: [&str; 2] = ["LICENSE-GPL-2.0", "LICENSE-MIT"];
 
+/// The crate that is the module; the others are there for it.
+const MODULE: &str = "sup-kmod";
+
+/// Our crates that the module needs and the package leaves out; a sentence each.
+///
+/// # Errors
+/// A manifest cannot be read.
+pub(super) fn missing(project: &Project) -> Result<Vec<String>> {
+    let mut seen = vec![MODULE.to_owned()];
+    let mut next = 0;
+    while let Some(name) = seen.get(next) {
+        let manifest = project.sh.read_file(format!("crates/{name}/Cargo.toml"))?;
+        next += 1;
+        for needed in ours(&without_tests(&manifest)) {
+            if !seen.iter().any(|name| name == needed) {
+                seen.push(needed.to_owned());
+            }
+        }
+    }
+    let left_out = seen.iter().filter(|name| !RING0_CRATES.contains(&name.as_str()));
+    Ok(left_out
+        .map(|name| {
+            format!("the module needs {name}, which is none of RING0_CRATES, so DKMS has not")
+        })
+        .collect())
+}
+
+/// The crates of this workspace among what a manifest without tests depends on.
+fn ours(manifest: &str) -> Vec<&str> {
+    let mut is_dependency = false;
+    let names = manifest.lines().filter_map(|line| {
+        if line.starts_with('[') {
+            is_dependency = line.ends_with("dependencies]");
+        }
+        let name = line.split(['.', ' ', '=']).next().filter(|name| name.starts_with("sup-"));
+        name.filter(|_| is_dependency)
+    });
+    names.collect()
+}
+
 /// Makes the package and tells the path of its archive.
 pub(super) fn make(project: &Project) -> Result<PathBuf> {
+    let missing = missing(project)?;
+    ensure!(missing.is_empty(), "{}", missing.join("\n"));
     let toolchain = Toolchain::find(project)?;
     let sh = &project.sh;
     let manifest = sh.read_file("Cargo.toml")?;
@@ -143,6 +185,20 @@ mod tests {
         let version = version(manifest).unwrap();
         let shim = include_str!("../../../kmod/shim.c");
         assert!(shim.contains(&format!("MODULE_VERSION(\"{version}\");")), "{version}");
+    }
+
+    #[test]
+    fn the_package_has_every_crate_that_the_module_needs() {
+        let project = Project::open().unwrap();
+        assert_eq!(missing(&project).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn our_crates_are_found_in_every_table_of_dependencies() {
+        let manifest = "[package]\nname = \"sup-a\"\n\n[dependencies]\nlock_api = \"1\"\n\
+            sup-b.workspace = true\nsup-c = { workspace = true }\n\n[target.'cfg(unix)'.dependencies]\n\
+            sup-d = \"1\"\n\n[features]\nsup-e = []\n";
+        assert_eq!(ours(manifest), ["sup-b", "sup-c", "sup-d"]);
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn become_nobody() -> Verdict {
 }
 
 /// Gives up a capability for good.
-fn give_up(capability: CapabilitySet) -> Verdict {
+pub(super) fn give_up(capability: CapabilitySet) -> Verdict {
     let mut sets = capabilities(None)?;
     check!(
         sets.effective.contains(capability),
@@ -101,7 +101,7 @@ fn cannot_load_a_module_without_the_capability(_observer: &Observer) -> Verdict 
 }
 
 /// KiB that count against the limit on locked memory.
-fn locked_kib() -> Verdict<u64> {
+pub(super) fn locked_kib() -> Verdict<u64> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmLck:"));
     let count = line.and_then(|line| line.trim().strip_suffix("kB")?.trim().parse().ok());
