@@ -1,8 +1,8 @@
 //! The C library as programs get it, and the C programs that try it.
 //!
 //! [`build`] lays the library out in `target/capi` under the names that linkers and loaders look for;
-//! [`program`] compiles one program of `tests/c` against it. The steps `c-programs` and `valgrind` start
-//! from there.
+//! [`program`] compiles one program of `tests/c` against it. The steps `c-programs`, `valgrind` and `api`,
+//! and `install`, start from there.
 
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,10 @@ pub(crate) struct Library {
 }
 
 impl Library {
+    pub(crate) fn shared(&self) -> PathBuf {
+        self.folder.join(SONAME)
+    }
+
     pub(crate) fn archive(&self) -> PathBuf {
         self.folder.join(ARCHIVE)
     }

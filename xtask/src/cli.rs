@@ -3,6 +3,7 @@
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
+use crate::install::InstallArgs;
 use crate::kmod::KmodArgs;
 use crate::steps::STEPS;
 use crate::vm::args::VmCommand;
@@ -18,7 +19,10 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Test(TestArgs),
+    /// Compare the header's functions with what is exported and called, and write docs/api-status.md
+    Api,
     Bench(BenchArgs),
+    Install(InstallArgs),
     #[command(subcommand)]
     Vm(VmCommand),
     /// Build the ring-0 modules of the tree, copy them to target/modules and print their paths

@@ -5,9 +5,11 @@
 //! and the report then says which step found it.
 #![forbid(unsafe_code)]
 
+mod api;
 mod bench;
 mod capi;
 mod cli;
+mod install;
 mod kernel;
 mod kmod;
 mod modules;
@@ -39,6 +41,8 @@ fn run(command: Command) -> Result<ExitCode> {
     let project = Project::open()?;
     match command {
         Command::Test(args) => test::run(&project, &args),
+        Command::Api => api::write(&project),
+        Command::Install(args) => install::run(&project, &args),
         Command::Bench(args) => bench::run(&project, &args),
         Command::Vm(command) => vm::run(&project, &command),
         Command::Modules => modules::write(&project),

@@ -61,7 +61,7 @@ const fn long(
     Step { name, about, is_long: true, run }
 }
 
-pub(crate) const STEPS: [Step; 22] = [
+pub(crate) const STEPS: [Step; 23] = [
     quick("fmt", quick::fmt, "every source file is formatted"),
     quick("rules", quick::rules, "the house rules that no compiler knows"),
     quick("clippy", quick::clippy, "no lint warns, in any target"),
@@ -72,6 +72,11 @@ pub(crate) const STEPS: [Step; 22] = [
     quick("loom", long::loom, "the semaphores in the interleavings that two preemptions make"),
     quick("supctl", doctor::run, "the doctor passes, and so does a bare `cargo run --release`"),
     quick("c-programs", c_programs::run, "programs in C and C++ link with libsup and work"),
+    quick(
+        "api",
+        c_programs::api,
+        "every function of the header is exported and called, or a known gap",
+    ),
     quick("kmod", kmod::run, "supdrv.ko builds, and its object keeps what is promised of it"),
     quick("vm-6.1", vm::linux_6_1, "both drivers in a guest with Linux 6.1; games, kills, fuzzing"),
     quick("vm-6.12", vm::linux_6_12, "both drivers in a guest with Linux 6.12; games"),

@@ -1,18 +1,18 @@
-//! The programs in C and C++ (`tests/c`), against the header of the tree and the one that it has to be.
+//! The programs in C and C++ (`tests/c`), against the header of the tree and the one that it has to be; and
+//! whether the header's functions are all there.
 //!
 //! Each is compiled without a warning and run with the driver in the process: once with the shared library
 //! and `include/`, and once with the static one and the seed's header, on machines that have the seed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use xshell::cmd;
 
 use super::Verdict;
 use crate::capi::{self, Linkage};
-use crate::modules;
 use crate::project::Project;
-use crate::{report, require};
+use crate::{api, install, modules, report, require};
 
 const OURS: &str = "include";
 const SEED: &str = "../shared/seed/include";
@@ -34,8 +34,28 @@ pub(super) fn run(project: &Project) -> Result<Verdict> {
             cmd!(project.sh, "{program} {modules}").env("SUP_BACKEND", "embedded").quiet().run()?;
         }
     }
+    installed(project, &library.folder.join("install"), &modules)?;
     let seed = if has_seed { "" } else { "; the seed's header is not on this machine" };
     Verdict::passed_with(format!("{} programs, both libraries{seed}", sources.len()))
+}
+
+/// Installs the library, and makes and runs a program with what `pkg-config` says of it.
+fn installed(project: &Project, prefix: &Path, modules: &Path) -> Result<()> {
+    require::program(project, "pkg-config", "pkg-config")?;
+    let sh = &project.sh;
+    install::library(project, prefix)?;
+    let flags = cmd!(sh, "pkg-config --cflags --libs sup")
+        .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
+        .quiet()
+        .read()?;
+    let program = prefix.join("memory");
+    let (source, flags) = (format!("{}/memory.c", capi::PROGRAMS), flags.split_whitespace());
+    cmd!(sh, "cc -std=gnu11 -Wall -Wextra -Werror {source} -o {program} {flags...}").run()?;
+    cmd!(sh, "{program} {modules}")
+        .env("SUP_BACKEND", "embedded")
+        .env("LD_LIBRARY_PATH", prefix.join("lib"))
+        .run()?;
+    Ok(())
 }
 
 /// Runs the programs under memcheck, with the shared library.
@@ -59,4 +79,14 @@ pub(super) fn valgrind(project: &Project) -> Result<Verdict> {
             .run()?;
     }
     Verdict::passed_with(format!("{} programs", sources.len()))
+}
+
+/// Compares the header's functions with what is exported and called.
+pub(super) fn api(project: &Project) -> Result<Verdict> {
+    let findings = api::check(project)?;
+    let there = findings.functions - findings.gaps;
+    Verdict::passed_with(format!(
+        "{there} of {} functions, the rest known gaps",
+        findings.functions
+    ))
 }

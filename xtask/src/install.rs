@@ -1,0 +1,98 @@
+//! `cargo xtask install`: the library in C with its headers, and the command, below a prefix.
+//!
+//! Neighbours: [`capi`] builds the library, `packaging/sup.pc` says where it is to `pkg-config`.
+//! Invariant: everything goes below the prefix, and nothing that is installed names the build's folders.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use xshell::cmd;
+
+use crate::project::Project;
+use crate::{capi, report};
+
+/// Install the library for C, its headers, sup.pc and supctl
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// Where they will be
+    #[arg(long, value_name = "DIR", default_value = "/usr/local")]
+    pub(crate) prefix: PathBuf,
+    /// A folder that stands for the root while a package is made
+    #[arg(long, value_name = "DIR")]
+    pub(crate) destdir: Option<PathBuf>,
+}
+
+impl InstallArgs {
+    /// Where the files go.
+    fn root(&self) -> PathBuf {
+        match &self.destdir {
+            // The prefix is absolute, and joined it would replace the folder.
+            Some(folder) => folder.join(self.prefix.strip_prefix("/").unwrap_or(&self.prefix)),
+            None => self.prefix.clone(),
+        }
+    }
+}
+
+/// Builds and installs, and prints each path.
+pub(crate) fn run(project: &Project, args: &InstallArgs) -> Result<ExitCode> {
+    cmd!(project.sh, "cargo build --release --package supctl").run()?;
+    let supctl = project.target.join("release/supctl");
+    let root = args.root();
+    for path in library(project, &root)? {
+        report::line(format_args!("{}", path.display()));
+    }
+    let command = root.join("bin/supctl");
+    copy(project, &supctl, &command)?;
+    report::line(format_args!("{}", command.display()));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Installs the library, its headers and `sup.pc`; returns the paths.
+///
+/// # Errors
+/// The library does not build, or the prefix cannot be written.
+pub(crate) fn library(project: &Project, root: &Path) -> Result<Vec<PathBuf>> {
+    let library = capi::build(project)?;
+    let mut files = vec![
+        (library.shared(), root.join("lib").join(capi::SONAME)),
+        (library.archive(), root.join("lib").join(capi::ARCHIVE)),
+        (project.root.join("packaging/sup.pc"), root.join("lib/pkgconfig/sup.pc")),
+    ];
+    for folder in ["include/VBox", "include/iprt"] {
+        for header in project.files_in(folder, "h") {
+            let name = header.file_name().context("a header without a name")?;
+            files.push((header.clone(), root.join(folder).join(name)));
+        }
+    }
+    for (from, to) in &files {
+        copy(project, from, to)?;
+    }
+    let link = root.join("lib").join(capi::LINK_NAME);
+    capi::link(capi::SONAME, &link)?;
+    Ok(files.into_iter().map(|(_, to)| to).chain([link]).collect())
+}
+
+/// Replaces the file instead of writing into it: programs may run that have it mapped.
+fn copy(project: &Project, from: &Path, to: &Path) -> Result<()> {
+    project.sh.create_dir(to.parent().context("a path without a folder")?)?;
+    project.sh.remove_path(to)?;
+    project.sh.copy_file(from, to)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_package_is_made_below_its_folder() {
+        let args = |prefix: &str, destdir: Option<&str>| InstallArgs {
+            prefix: prefix.into(),
+            destdir: destdir.map(PathBuf::from),
+        };
+        assert_eq!(args("/usr", Some("/tmp/p")).root(), Path::new("/tmp/p/usr"));
+        assert_eq!(args("/usr", None).root(), Path::new("/usr"));
+    }
+}
