@@ -5,18 +5,19 @@ use std::os::fd::AsFd;
 
 use rustix::io::Errno;
 use sup::Status;
-use sup_abi::R0Ptr;
 use sup_abi::request::{
-    AddressIn, CONNECT_MAGIC, CallService, CallServiceIn, Connect, ConnectIn, ContAlloc, ContFree,
-    Empty, FreeModule, Function, GetPagingMode, GetSymbol, GetSymbolIn, GipMap, GipUnmap,
-    HEADER_BYTES, Header, INITIAL_COOKIE, ImageIn, ListModules, ListModulesIn, LoadModule,
-    LoadModuleIn, LoadModuleOut, LockPages, LockPagesIn, LowAlloc, LowFree, PROTOCOL_VERSION,
-    PageAllocEx, PageAllocExIn, PageCountIn, PageFree, PageMapKernel, PageMapKernelIn, PageProtect,
+    AddressIn, CONNECT_MAGIC, CallService, CallServiceIn, CallVmm, CallVmmBig, CallVmmFast,
+    CallVmmFastIn, CallVmmIn, Connect, ConnectIn, ContAlloc, ContFree, Empty, FreeModule, Function,
+    GetPagingMode, GetSymbol, GetSymbolIn, GipMap, GipUnmap, HEADER_BYTES, Header, INITIAL_COOKIE,
+    ImageIn, ListModules, ListModulesIn, LoadModule, LoadModuleIn, LoadModuleOut, LockPages,
+    LockPagesIn, LowAlloc, LowFree, MemoryOut, ModulePolicy, PROTOCOL_VERSION, PageAllocEx,
+    PageAllocExIn, PageCountIn, PageFree, PageMapKernel, PageMapKernelIn, PageProtect,
     PageProtectIn, Request, SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp,
-    SemaphoreOperation, SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, Statistics, UnlockPages,
-    VtCaps,
+    SemaphoreOperation, SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, SetVm, SetVmIn,
+    Statistics, UnlockPages, VtCaps,
 };
-use sup_modules::{HELLO, hello};
+use sup_abi::{R0Ptr, SUP_VMMR0_DO_NOP, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC};
+use sup_modules::{HELLO, Module, VMMR0, hello, vmmr0};
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::check::{Stop, Verdict, same};
@@ -194,6 +195,39 @@ pub(super) const ROWS: &[Row] = &[
         load(device)?;
         Ok(call(device, hello::OP_SEMAPHORE, &[]))
     }),
+    Row::of::<ModulePolicy>("ModulePolicy", Needs::Nothing, |device| {
+        Ok(simple::<ModulePolicy>(device, &Empty {}))
+    }),
+    Row::of::<CallVmm>("CallVmm without a packet", Needs::Nothing, |device| {
+        load_module(device, &VMMR0, "")?;
+        Ok(call_vmm::<CallVmm>(device, vmmr0::OP_NOP, &[]))
+    }),
+    // The room for its objects came with the session.
+    Row::of::<CallVmm>("CallVmm that makes a VM", Needs::NoMemory, |device| {
+        load_module(device, &VMMR0, "")?;
+        Ok(call_vmm::<CallVmm>(device, vmmr0::OP_CREATE_VM, vmmr0::Vm::new().as_bytes()))
+    }),
+    Row::of::<CallVmmBig>("CallVmmBig", NO_MEMORY, |device| {
+        const BYTES: usize = 1024;
+        load_module(device, &VMMR0, "")?;
+        let header = SUPVMMR0REQHDR { u32Magic: SUPVMMR0REQHDR_MAGIC, cbReq: BYTES as u32 };
+        let mut request = vec![0; BYTES];
+        request[..size_of::<SUPVMMR0REQHDR>()].copy_from_slice(header.as_bytes());
+        Ok(call_vmm::<CallVmmBig>(device, vmmr0::OP_INVERT, &request))
+    }),
+    Row::of::<SetVm>("SetVm", Needs::Nothing, |device| {
+        load_module(device, &VMMR0, "")?;
+        Ok(simple::<SetVm>(device, &SetVmIn { vm: kernel_block(device)? }))
+    }),
+    Row::of::<SetVm>("SetVm, to none", Needs::NoMemory, |device| {
+        set_vm(device)?;
+        Ok(simple::<SetVm>(device, &SetVmIn { vm: R0Ptr::NIL }))
+    }),
+    Row::of::<CallVmmFast>("CallVmmFast", Needs::Nothing, |device| {
+        set_vm(device)?;
+        let input = CallVmmFastIn { operation: SUP_VMMR0_DO_NOP, cpu: 0 };
+        Ok(simple::<CallVmmFast>(device, &input))
+    }),
     Row::of::<SemaphoreOp>("Signal", Needs::Nothing, |device| {
         operation(device, SemaphoreOperation::Signal, 0)
     }),
@@ -265,26 +299,57 @@ fn padded<const N: usize>(text: &str) -> [u8; N] {
 }
 
 fn load_packet(device: &Device) -> Verdict<Packet> {
-    let image = sup_test_key::signed(HELLO.image, HELLO.name);
+    Ok(load_packet_of(device, &HELLO, hello::SERVICE_HANDLER))
+}
+
+fn load_packet_of(device: &Device, module: &Module, handler: &str) -> Packet {
+    let image = sup_test_key::signed(module.image, module.name);
     let input = LoadModuleIn {
-        name: padded(HELLO.name),
-        handler: padded(hello::SERVICE_HANDLER),
+        name: padded(module.name),
+        handler: padded(handler),
         image_bytes: image.len() as u32,
         reserved: 0,
         reserved2: 0,
     };
-    Ok(with_tail::<LoadModule>(device, &input, &image, LoadModule::BYTES_OUT))
+    with_tail::<LoadModule>(device, &input, &image, LoadModule::BYTES_OUT)
 }
 
 /// Loads the hello module.
 pub(super) fn load(device: &Device) -> Verdict<LoadModuleOut> {
-    let mut packet = load_packet(device)?;
-    device.send::<LoadModule>(&mut packet)?;
+    load_module(device, &HELLO, hello::SERVICE_HANDLER)
+}
+
+fn load_module(device: &Device, module: &Module, handler: &str) -> Verdict<LoadModuleOut> {
+    succeed::<LoadModule>(device, load_packet_of(device, module, handler))
+}
+
+/// Sends a packet, which must succeed.
+fn succeed<R: Request>(device: &Device, mut packet: Packet) -> Verdict<R::Out> {
+    device.send::<R>(&mut packet)?;
     let (header, body) = Header::read_from_prefix(packet.as_bytes())
         .map_err(|_| Stop::failed("the packet is shorter than its header"))?;
     same!(Status::new(header.rc), Status::VINF_SUCCESS);
-    let answer = LoadModuleOut::read_from_prefix(body);
+    let answer = R::Out::read_from_prefix(body);
     Ok(answer.map_err(|_| Stop::failed("success without an answer"))?.0)
+}
+
+fn call_vmm<R: Request<In = CallVmmIn>>(device: &Device, operation: u32, request: &[u8]) -> Packet {
+    let input = CallVmmIn { vm: R0Ptr::NIL, cpu: 0, operation, argument: 0 };
+    with_tail::<R>(device, &input, request, R::BYTES_IN + request.len())
+}
+
+/// A block that ring 0 sees, where it does.
+fn kernel_block(device: &Device) -> Verdict<R0Ptr> {
+    let MemoryOut { r0, .. } = succeed::<PageAllocEx>(device, page_alloc(device, 1))?;
+    Ok(r0)
+}
+
+/// Chooses a VM for fast calls.
+fn set_vm(device: &Device) -> Verdict {
+    load_module(device, &VMMR0, "")?;
+    let input = SetVmIn { vm: kernel_block(device)? };
+    same!(device.status::<SetVm>(&input)?, Status::VINF_SUCCESS);
+    Ok(())
 }
 
 fn call(device: &Device, operation: u32, packet: &[u8]) -> Packet {
