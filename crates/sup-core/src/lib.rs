@@ -54,6 +54,7 @@ mod segments;
 pub mod semaphore;
 mod session;
 mod slots;
+pub mod sort;
 mod sync;
 mod time;
 mod views;

@@ -10,15 +10,19 @@
 //! goes back. Whoever works on a block has a reference of its own, so a free that comes meanwhile takes
 //! the record at once, and the last of them gives the pages back.
 //!
+//! At the session's end the blocks go in the order of their addresses: a system joins neighbours to one
+//! mapping, and taking a piece out of the middle of it costs more the more pieces there are.
+//!
 //! Invariant: each block has one entry under its ring-3 address and one under its ring-0 address, as far
-//! as it has them; both are the same [`Block`].
+//! as it has them, with its service in the bits that are zero in the address of a page; both are the same
+//! [`Block`].
 
 mod calls;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;
 
-use sup_abi::{LOW_CONT_ALLOC_MAX, PAGE_ALLOC_MAX, Pages, R0Ptr, Status};
+use sup_abi::{LOW_CONT_ALLOC_MAX, PAGE_ALLOC_MAX, PAGE_SIZE, Pages, R0Ptr, Status};
 use sup_alloc::{Arc, OutOfMemory, Vec};
 
 use crate::Lock;
@@ -43,6 +47,15 @@ pub enum Service {
 }
 
 impl Service {
+    const ALL: [Self; 5] = [Self::Page, Self::Low, Self::Cont, Self::Mem, Self::Lock];
+
+    /// What names a block of this service that starts at `address`; `None` if none can start there.
+    fn key(self, address: u64) -> Option<u64> {
+        const OFFSET: u64 = PAGE_SIZE as u64 - 1;
+        let is_start = address != 0 && address & OFFSET == 0;
+        is_start.then_some(address | self as u64)
+    }
+
     fn max_pages(self) -> Pages {
         match self {
             Self::Page | Self::Mem => PAGE_ALLOC_MAX,
@@ -124,11 +137,11 @@ impl<H: Host> MemoryTable<H> {
         self.by_address.reserve(2)?;
         self.blocks = self.blocks.saturating_add(1);
         self.pages = self.pages.saturating_add(u64::from(block.memory.pages().get()));
-        let (user, kernel) = addresses(&block);
-        if kernel != 0 {
+        let [user, kernel] = keys(&block);
+        if let Some(kernel) = kernel {
             self.by_address.try_insert(kernel, block.clone())?;
         }
-        if user != 0 {
+        if let Some(user) = user {
             self.by_address.try_insert(user, block)?;
         }
         Ok(())
@@ -139,14 +152,16 @@ impl<H: Host> MemoryTable<H> {
     /// # Errors
     /// `VERR_INVALID_PARAMETER`.
     fn get(&self, services: &[Service], address: u64) -> Result<Arc<Block<H>>, Status> {
-        let found = self.by_address.get(address, |block| services.contains(&block.service));
+        let mut keys = services.iter().filter_map(|service| service.key(address));
+        let found = keys.find_map(|key| self.by_address.get(key, |_| true));
         found.cloned().ok_or(Status::VERR_INVALID_PARAMETER)
     }
 
     /// The block that starts at this address in ring 0.
     pub(crate) fn block_in_ring0(&self, address: R0Ptr) -> Option<Arc<Block<H>>> {
         let is_there = |block: &Arc<Block<H>>| block.memory.kernel_address() == address;
-        self.by_address.get(address.get(), is_there).cloned()
+        let mut keys = Service::ALL.iter().filter_map(|service| service.key(address.get()));
+        keys.find_map(|key| self.by_address.get(key, is_there)).cloned()
     }
 
     /// Takes the block that `service` gave out at this address; the caller drops it with no lock held.
@@ -154,11 +169,11 @@ impl<H: Host> MemoryTable<H> {
     /// # Errors
     /// `VERR_INVALID_PARAMETER`.
     fn remove(&mut self, service: Service, address: u64) -> Result<Arc<Block<H>>, Status> {
-        let removed = self.by_address.remove(address, |block| block.service == service);
+        let key = service.key(address).ok_or(Status::VERR_INVALID_PARAMETER)?;
+        let removed = self.by_address.remove(key, |_| true);
         let block = removed.ok_or(Status::VERR_INVALID_PARAMETER)?;
-        let (user, kernel) = addresses(&block);
-        for other in [user, kernel] {
-            if other != address {
+        for other in keys(&block).into_iter().flatten() {
+            if other != key {
                 self.by_address.remove(other, |found| Arc::ptr_eq(found, &block));
             }
         }
@@ -166,9 +181,15 @@ impl<H: Host> MemoryTable<H> {
         self.pages = self.pages.saturating_sub(u64::from(block.memory.pages().get()));
         Ok(block)
     }
+
+    /// Gives all blocks back, in the order of their addresses.
+    pub(crate) fn free_all(self) {
+        self.by_address.drop_in_order();
+    }
 }
 
-/// Where a block starts in ring 3 and in ring 0, NIL where it does not.
-fn addresses<H: Host>(block: &Block<H>) -> (u64, u64) {
-    (block.memory.user_address().get(), block.memory.kernel_address().get())
+/// What a block is found by in ring 3 and in ring 0, as far as it is there.
+fn keys<H: Host>(block: &Block<H>) -> [Option<u64>; 2] {
+    let addresses = [block.memory.user_address().get(), block.memory.kernel_address().get()];
+    addresses.map(|address| block.service.key(address))
 }

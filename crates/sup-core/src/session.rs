@@ -185,7 +185,7 @@ impl<H: Host> Driver<H> {
         }
         self.objects().lock().remove_session(session.objects);
         let memory = core::mem::replace(&mut *session.memory.lock(), MemoryTable::new(0));
-        drop(memory);
+        memory.free_all();
         self.free_all_modules(&session);
         self.unmap_all(&session);
     }

@@ -7,10 +7,11 @@ use std::sync::atomic::Ordering;
 use sup_abi::request::{
     ContAlloc, LowAlloc, PageAllocEx, PageAllocExIn, PageCountIn, Request, SemaphoreKind,
 };
-use sup_abi::{SUPDRVOBJTYPE, Status};
+use sup_abi::{PAGE_SIZE, Pages, R0Ptr, R3Ptr, SUPDRVOBJTYPE, Status};
 use sup_alloc::faults::failing_after;
 
-use crate::host::{Interruption, Wait};
+use crate::host::{Interruption, Memory, Views, Wait};
+use crate::memory::{Range, Service};
 use crate::testing::bench::Bench;
 use crate::testing::{TestDestructor, TestHost};
 use crate::{Blocking, Deadline, Driver};
@@ -55,6 +56,42 @@ fn memory_services_leave_nothing_when_memory_runs_out() {
         let input = PageAllocExIn { pages: 2, kernel_mapping, user_mapping: 1, reserved: [0; 2] };
         exhaust("PageAllocEx", |bench| send::<PageAllocEx>(bench, &input, 16));
     }
+    let allocate = |bench: &Bench, service, views| {
+        status_of(bench.driver.memory_allocate(&bench.session, service, Pages::new(2), views))
+    };
+    exhaust("SUPR0MemAlloc", |bench| allocate(bench, Service::Mem, Views::UserAndKernel));
+    exhaust("SUPR0PageAllocEx for ring 0", |bench| allocate(bench, Service::Page, Views::Kernel));
+    exhaust("LockPages", |bench| {
+        let (start, pages) = (R3Ptr::new(1 << 40), Pages::new(2));
+        status_of(bench.driver.memory_lock(&bench.session, start, pages))
+    });
+}
+
+/// Those memory calls that are not in the list above.
+#[test]
+fn finding_protecting_and_freeing_memory_allocates_nothing() {
+    let bench = Bench::new();
+    let (driver, session) = (&bench.driver, &bench.session);
+    let views = Views::UserAndKernel;
+    for service in [Service::Page, Service::Low, Service::Cont, Service::Mem] {
+        let block = driver.memory_allocate(session, service, Pages::new(2), views).unwrap();
+        let start = block.memory().user_address();
+        drop(block);
+        let (freed, has_failed) = failing_after(0, || {
+            driver.memory_block(session, service, start.get()).unwrap();
+            if service == Service::Page {
+                let part = Range { offset: 0, bytes: PAGE_SIZE as u32 };
+                driver.memory_protect(session, start, R0Ptr::NIL, part, 1).unwrap();
+            }
+            driver.memory_free(session, service, start.get())
+        });
+        assert_eq!((freed, has_failed), (Ok(()), false), "{service:?}");
+    }
+    let start = R3Ptr::new(1 << 40);
+    driver.memory_lock(session, start, Pages::new(2)).unwrap();
+    let unlock = || driver.memory_free(session, Service::Lock, start.get());
+    assert_eq!(failing_after(0, unlock), (Ok(()), false));
+    bench.close();
 }
 
 #[test]
