@@ -6,6 +6,7 @@
 //! | service | here |
 //! |---|---|
 //! | pages | one memfd as "physical memory"; ring 3 and ring 0 are two mappings of it |
+//! | contiguous memory | a huge page, where the machine's memory is low; otherwise any pages |
 //! | physical addresses | the machine's, from `/proc/self/pagemap`, where it shows them and they keep the service's promise; otherwise the offset in the memfd, marked synthetic |
 //! | module images | anonymous memory, sealed with `mprotect` |
 //! | waits | futexes with absolute deadlines on the monotonic clock |
@@ -18,6 +19,7 @@
 
 mod calls;
 mod clock;
+mod contiguous;
 mod cpu;
 mod debugger;
 mod gip;

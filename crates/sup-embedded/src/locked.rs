@@ -100,10 +100,6 @@ impl LockedRange {
     pub(crate) fn start(&self) -> R3Ptr {
         self.start
     }
-
-    pub(crate) fn pages(&self) -> Pages {
-        self.pages
-    }
 }
 
 impl Drop for LockedRange {

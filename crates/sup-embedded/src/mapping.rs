@@ -74,6 +74,41 @@ impl Mapping {
         Self::adopt(start, bytes)
     }
 
+    /// `bytes` bytes of a file from `offset` on, readable and writable, at an address that is a multiple
+    /// of `bytes`, which is a power of two.
+    ///
+    /// # Errors
+    /// That of `mmap` or `madvise`.
+    pub(crate) fn shared_aligned(
+        file: BorrowedFd<'_>,
+        offset: u64,
+        bytes: usize,
+    ) -> Result<Self, Errno> {
+        // Twice as much address space has an aligned half in it.
+        let none = (ProtFlags::empty(), MapFlags::PRIVATE | MapFlags::NORESERVE);
+        // SAFETY: without an address and without MAP_FIXED the kernel chooses unused address space, so
+        // no existing mapping is touched.
+        let start = unsafe { mm::mmap_anonymous(std::ptr::null_mut(), 2 * bytes, none.0, none.1) }?;
+        let reserved = Self::adopt(start, 2 * bytes)?;
+        let before = start.addr().next_multiple_of(bytes) - start.addr();
+        let aligned = start.wrapping_byte_add(before);
+        let flags = MapFlags::SHARED | MapFlags::FIXED;
+        // SAFETY: it replaces a part of the mapping made just above, which nobody else knows of.
+        let mapped =
+            unsafe { mm::mmap(aligned, bytes, Access::ReadWrite.into(), flags, file, offset) }?;
+        let reserved = std::mem::ManuallyDrop::new(reserved);
+        let mapping = Self::adopt(mapped, bytes)?;
+        let end = before + bytes;
+        for (from, to) in [(0, before), (end, reserved.bytes)] {
+            if from < to {
+                // SAFETY: what was reserved on either side of the new mapping has no owner but this
+                // function any more.
+                unsafe { mm::munmap(start.wrapping_byte_add(from), to - from) }?;
+            }
+        }
+        Ok(mapping)
+    }
+
     fn adopt(start: *mut std::ffi::c_void, bytes: usize) -> Result<Self, Errno> {
         let mapping = Self { start: NonNull::new(start.cast::<u8>()).ok_or(Errno::NOMEM)?, bytes };
         // SAFETY: the range is exactly the mapping made just above.
@@ -101,6 +136,46 @@ impl Mapping {
     pub(crate) fn lock(&self) -> Result<(), Errno> {
         // SAFETY: the range is this mapping; locking changes nothing that a program can see.
         unsafe { mm::mlock(self.start.as_ptr().cast(), self.bytes) }
+    }
+
+    /// Lets the kernel use huge pages for it, if the administrator leaves that to programs. Whether it
+    /// does shows in the time that locking takes, and nowhere else.
+    pub(crate) fn prefer_huge_pages(&self) {
+        // SAFETY: the range is this mapping, and the advice changes nothing that a program can see. A
+        // kernel without huge pages refuses it.
+        let _ = unsafe {
+            mm::madvise(self.start.as_ptr().cast(), self.bytes, mm::Advice::LinuxHugepage)
+        };
+    }
+
+    /// Puts a huge page behind a writable mapping of 2 MiB, aligned in memory and in its file.
+    ///
+    /// # Errors
+    /// `EINVAL` if the kernel has no such thing, `ENOMEM` or `EAGAIN` if it finds no huge page.
+    pub(crate) fn collapse(&self) -> Result<(), Errno> {
+        // A file without any page has nothing to collapse.
+        // SAFETY: the byte lies in this mapping, which is writable, and is 0 as it was.
+        unsafe { self.start.as_ptr().write_volatile(0) };
+        // SAFETY: the range is this mapping; contents stay.
+        let result =
+            unsafe { libc::madvise(self.start.as_ptr().cast(), self.bytes, libc::MADV_COLLAPSE) };
+        if result == 0 {
+            return Ok(());
+        }
+        let error = std::io::Error::last_os_error();
+        Err(Errno::from_io_error(&error).unwrap_or(Errno::INVAL))
+    }
+
+    /// Writes zeros.
+    ///
+    /// # Safety
+    /// The range lies within the mapping, which is writable, and nobody else has a use for the bytes.
+    pub(crate) unsafe fn wipe(&self, range: Range<usize>) {
+        debug_assert!(range.start <= range.end && range.end <= self.bytes);
+        // SAFETY: the offset lies within the mapping, by the caller's promise.
+        let start = unsafe { self.start.add(range.start) };
+        // SAFETY: the bytes are mapped and writable, and nobody else uses them, by the caller's promise.
+        unsafe { start.write_bytes(0, range.len()) };
     }
 
     /// Changes what may be done with a part of the mapping.

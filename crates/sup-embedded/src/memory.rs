@@ -7,7 +7,11 @@
 //! block gets them.
 //!
 //! The addresses that a block reports are the machine's if the kernel shows them and they keep the
-//! promise of the service (low, contiguous); otherwise they are the file's, and the block says so.
+//! promise of the service (low, contiguous); otherwise they are the file's, and the block says so. A
+//! process cannot choose pages: they are low where the machine's memory is, or by chance. Where they are,
+//! contiguous memory is cut from a huge page (`contiguous.rs`).
+//!
+//! A block of 2 MiB and more lies in the file so that the kernel may use huge pages for it.
 //!
 //! What may lie anywhere is handed out from the end of the file: the kernel gives addresses downwards
 //! too, and joins neighbours that fit to one mapping, of which a process may only have so many (65 530
@@ -33,11 +37,13 @@ use sup_core::host::{
     AddressSource, Allocation, KernelProtection, Memory, Placement, UserProtection, Views,
 };
 
+use crate::contiguous::{Chunks, HUGE_BYTES};
 use crate::locked::{LockedPages, LockedRange};
 use crate::mapping::{Access, Mapping};
 use crate::pagemap::Pagemap;
 use crate::ranges::Ranges;
 
+const PAGE: u64 = PAGE_SIZE as u64;
 const LOW_START: u64 = 16 << 20;
 const LOW_END: u64 = 4 << 30;
 const HIGH_END: u64 = 1 << 40;
@@ -48,6 +54,7 @@ pub(crate) struct PhysicalMemory {
     file: OwnedFd,
     low: Mutex<Ranges>,
     high: Mutex<Ranges>,
+    chunks: Chunks,
     locked: Arc<LockedPages>,
     pagemap: Pagemap,
 }
@@ -66,6 +73,7 @@ impl PhysicalMemory {
             file,
             low: Mutex::new(Ranges::new(LOW_START, LOW_END)),
             high: Mutex::new(Ranges::new(LOW_END, HIGH_END)),
+            chunks: Chunks::default(),
             locked: Arc::default(),
             pagemap: Pagemap::open(),
         })
@@ -76,8 +84,16 @@ impl PhysicalMemory {
     /// # Errors
     /// `VERR_NO_MEMORY`, with the cause in the log.
     pub(crate) fn allocate(self: &Arc<Self>, request: Allocation) -> Result<Block, Status> {
-        let run = Arc::new(Run::take(self, request.placement, request.pages)?);
-        map(run, request).map_err(|error| {
+        let bytes = request.pages.bytes();
+        let is_run = request.placement == Placement::ContiguousBelow4GiB && request.pages.get() > 1;
+        if is_run
+            && let Some(start) = self.chunks.take(bytes)
+            && let Some(block) = self.in_chunk(start, request)
+        {
+            return Ok(block);
+        }
+        let run = Run::take(self, request.placement, request.pages)?;
+        let mut block = map(run, request).map_err(|error| {
             tracing::warn!(
                 target: "supdrv",
                 pages = request.pages.get(),
@@ -89,7 +105,30 @@ impl PhysicalMemory {
                 }
             );
             Status::VERR_NO_MEMORY
-        })
+        })?;
+        if is_run
+            && block.keeps(Placement::Below4GiB)
+            && !block.keeps(request.placement)
+            && let Some(start) = self.chunks.take_new(self.file.as_fd(), &self.low, bytes)
+            && let Some(better) = self.in_chunk(start, request)
+        {
+            return Ok(better);
+        }
+        if !block.keeps(request.placement) {
+            block.machine = None;
+        }
+        Ok(block)
+    }
+
+    /// A block in a piece of a chunk; `None` if that does not keep the promise either.
+    fn in_chunk(self: &Arc<Self>, start: u64, request: Allocation) -> Option<Block> {
+        let block = map(Run::new(self, start, request.pages, Origin::Chunk), request).ok()?;
+        if block.keeps(request.placement) {
+            return Some(block);
+        }
+        drop(block);
+        self.chunks.refuse(self.file.as_fd(), &self.low);
+        None
     }
 
     /// Locks memory of the process.
@@ -99,12 +138,19 @@ impl PhysicalMemory {
     pub(crate) fn lock(&self, start: R3Ptr, pages: Pages) -> Result<Block, Status> {
         let locked = LockedRange::lock(&self.locked, start, pages)?;
         let machine = self.pagemap.addresses(start.get(), pages.get() as usize);
-        Ok(Block { user: None, kernel: None, machine, source: Source::Locked(locked) })
+        Ok(Block { pages, user: None, kernel: None, machine, source: Source::Locked(locked) })
     }
 }
 
-fn map(run: Arc<Run>, request: Allocation) -> Result<Block, Errno> {
-    let all = || run.map(0..run.pages.get());
+/// Maps and locks a run, with the machine's addresses whatever they are.
+fn map(run: Run, request: Allocation) -> Result<Block, Errno> {
+    let all = || {
+        let mapping = run.map(0..run.pages.get())?;
+        if run.pages.bytes() >= HUGE_BYTES {
+            mapping.prefer_huge_pages();
+        }
+        Ok(mapping)
+    };
     let (user, kernel) = match request.views {
         Views::User => (Some(all()?), None),
         Views::UserAndKernel => (Some(all()?), Some(all()?)),
@@ -117,21 +163,27 @@ fn map(run: Arc<Run>, request: Allocation) -> Result<Block, Errno> {
         let count = run.pages.get() as usize;
         machine = run.memory.pagemap.addresses(mapping.address(), count);
     }
-    let machine = machine.filter(|addresses| keeps_promise(addresses, request.placement));
-    Ok(Block { user, kernel, machine, source: Source::Run(run) })
+    let pages = run.pages;
+    Ok(Block { pages, user, kernel, machine, source: Source::Run(Arc::new(run)) })
 }
 
 /// True if the addresses are where the service promises them to be.
 fn keeps_promise(addresses: &[PhysAddr], placement: Placement) -> bool {
-    let page = PAGE_SIZE as u64;
     let is_low = || addresses.iter().all(|address| address.get() < LOW_END);
     let is_contiguous =
-        || addresses.windows(2).all(|pair| pair[0].checked_add(page) == Some(pair[1]));
+        || addresses.windows(2).all(|pair| pair[0].checked_add(PAGE) == Some(pair[1]));
     match placement {
         Placement::Anywhere => true,
         Placement::Below4GiB => is_low(),
         Placement::ContiguousBelow4GiB => is_low() && is_contiguous(),
     }
+}
+
+/// Where a run goes back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Pool,
+    Chunk,
 }
 
 /// A run of pages of the file. Dropping it gives the pages back to the system.
@@ -140,6 +192,7 @@ struct Run {
     memory: Arc<PhysicalMemory>,
     start: u64,
     pages: Pages,
+    origin: Origin,
     /// A view of it could not be unmapped.
     is_still_mapped: AtomicBool,
 }
@@ -150,14 +203,21 @@ impl Run {
         placement: Placement,
         pages: Pages,
     ) -> Result<Self, Status> {
+        let bytes = pages.bytes();
+        let alignment = if bytes >= HUGE_BYTES { HUGE_BYTES } else { PAGE };
         let start = match placement {
-            Placement::Anywhere => memory.high.lock().take_last(pages.bytes()),
+            Placement::Anywhere => memory.high.lock().take_last(bytes, alignment),
             Placement::Below4GiB | Placement::ContiguousBelow4GiB => {
-                memory.low.lock().take(pages.bytes())
+                memory.low.lock().take(bytes, PAGE)
             }
         };
         let start = start.ok_or(Status::VERR_NO_MEMORY)?;
-        Ok(Self { memory: memory.clone(), start, pages, is_still_mapped: AtomicBool::new(false) })
+        Ok(Self::new(memory, start, pages, Origin::Pool))
+    }
+
+    fn new(memory: &Arc<PhysicalMemory>, start: u64, pages: Pages, origin: Origin) -> Self {
+        let (memory, is_still_mapped) = (memory.clone(), AtomicBool::new(false));
+        Self { memory, start, pages, origin, is_still_mapped }
     }
 
     /// Maps some of the pages.
@@ -178,10 +238,16 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
+        let (file, length) = (self.memory.file.as_fd(), self.pages.bytes());
+        if self.origin == Origin::Chunk {
+            if !*self.is_still_mapped.get_mut() {
+                self.memory.chunks.give_back(file, &self.memory.low, self.start, length);
+            }
+            return;
+        }
         // The hole frees the pages, and reads as zero when the run is used again.
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-        let length = self.pages.bytes();
-        if let Err(error) = fs::fallocate(&self.memory.file, flags, self.start, length) {
+        if let Err(error) = fs::fallocate(file, flags, self.start, length) {
             // Never hand out what may not be zero: the run is lost until the driver stops.
             tracing::error!(target: "supdrv", %error, "cannot give memory back");
             return;
@@ -212,6 +278,8 @@ pub struct KernelView {
 /// A run of pages with its mappings. The fields drop in order: ring 3's view, ring 0's, the pages.
 #[derive(Debug)]
 pub struct Block {
+    /// Also in the source, but that is further away.
+    pages: Pages,
     user: Option<Mapping>,
     kernel: Option<Mapping>,
     /// The machine's addresses, if they are known and keep the promise.
@@ -236,6 +304,13 @@ impl Drop for Block {
     }
 }
 
+impl Block {
+    /// True if the machine's addresses are known, and where a service promises them to be.
+    fn keeps(&self, placement: Placement) -> bool {
+        self.machine.as_ref().is_some_and(|addresses| keeps_promise(addresses, placement))
+    }
+}
+
 /// Synthetic physical addresses of locked memory: its address in the process above this, where the
 /// file's numbers do not reach.
 const LOCKED_START: u64 = 1 << 47;
@@ -245,10 +320,7 @@ impl Memory for Block {
     type KernelView = KernelView;
 
     fn pages(&self) -> Pages {
-        match &self.source {
-            Source::Run(run) => run.pages,
-            Source::Locked(locked) => locked.pages(),
-        }
+        self.pages
     }
 
     fn user_address(&self) -> R3Ptr {
