@@ -11,6 +11,8 @@
 
 mod block;
 mod locked;
+#[cfg(test)]
+mod model;
 mod process;
 mod protect;
 mod region;

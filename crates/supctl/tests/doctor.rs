@@ -9,7 +9,7 @@ use common::{command, path, run, supctl};
 use serde_json::Value;
 
 /// What the issue asks for, in its order.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 23] = [
     "session opened",
     "paging mode",
     "VT capabilities",
@@ -18,8 +18,10 @@ const NAMES: [&str; 21] = [
     "GIP reads",
     "page memory",
     "shared pages",
+    "large block",
     "low memory",
     "contiguous memory",
+    "locked memory",
     "event ping-pong",
     "event alone",
     "manual-reset event",
@@ -65,7 +67,7 @@ fn no_argument_means_doctor_and_a_pipe_gets_plain_lines() {
     assert_eq!(doctor.stderr, "");
     let lines: Vec<&str> = doctor.stdout.lines().collect();
     assert_eq!(lines.iter().filter(|line| line.starts_with(" ok ")).count(), NAMES.len());
-    assert_eq!(lines.last(), Some(&"all 21 checks passed"));
+    assert_eq!(lines.last(), Some(&"all 23 checks passed"));
 }
 
 #[test]

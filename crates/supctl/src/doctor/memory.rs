@@ -1,9 +1,14 @@
 //! Memory: allocated, filled, read back, freed; with its promises about physical addresses.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sup::{AddressSource, Memory, PAGE_SIZE, PageMemory, PhysAddr, RingZeroView, Session};
+use sup::backend::Kind;
+use sup::{
+    AddressSource, Memory, PAGE_SIZE, PageMemory, PhysAddr, RingZeroView, Session, SharedPages,
+    Status,
+};
 use sup_abi::request::{AddressIn, Empty, Request};
 
 use super::check::{Finding, Outcome, Trouble, ns_per_round, require};
@@ -11,6 +16,8 @@ use super::peek;
 
 /// Pages in a block; few, because they count against the limit on locked memory.
 const PAGES: u32 = 8;
+/// A block that huge pages could make: two of them.
+const LARGE: u32 = 1024;
 const ROUNDS: u32 = 500;
 const FOUR_GIB: u64 = 1 << 32;
 
@@ -65,6 +72,102 @@ pub(super) fn contiguous(session: &Session) -> Outcome {
         Ok("one run below 4 GiB")
     };
     exercise(session, || session.contiguous_memory(PAGES), promise)
+}
+
+/// Memory of the process, locked where it is and seen by ring 0.
+pub(super) fn locked(session: &Session) -> Outcome {
+    let mut buffer = PageMemory::new(PAGES as usize)?;
+    let marks = || (0..PAGES as usize).map(|page| (page * PAGE_SIZE, pattern(page)));
+    for (offset, mark) in marks() {
+        buffer[offset..][..size_of::<u64>()].copy_from_slice(&mark.to_ne_bytes());
+    }
+    let memory = session.lock_memory(&mut buffer)?;
+    for (offset, mark) in marks() {
+        require(memory.view().read::<u64>(offset)? == mark, || {
+            "locking changed what the memory holds".to_owned()
+        })?;
+    }
+    let pages: Vec<PhysAddr> = memory.pages().collect();
+    distinct_and_aligned(&pages)?;
+    let start = memory.map_kernel(1..PAGES)?;
+    let seen = peek::ring0(session, start).map(u64::from_ne_bytes);
+    require(seen.is_none_or(|seen| seen == pattern(1)), || {
+        "ring 0 does not see what ring 3 wrote".to_owned()
+    })?;
+    let kept = if seen.is_some() { "seen by ring 0" } else { "mapped in ring 0 too" };
+    let place = format!("{}, {}", range(&pages), source(session, memory.address_source())?);
+    drop(memory);
+    let us = ns_per_round(ROUNDS, || Ok(session.lock_memory(&mut buffer).map(drop)?))? / 1e3;
+    let detail = format!("{PAGES} pages of the process, contents kept, {kept}; {place}");
+    Ok(Finding { figure: us, detail })
+}
+
+/// A block large enough for huge pages, and whether it has any.
+pub(super) fn large(session: &Session) -> Outcome {
+    const FEW_ROUNDS: u32 = 9;
+    let allocate = || session.shared_pages(LARGE, RingZeroView::None);
+    let memory = match allocate() {
+        Ok(memory) => memory,
+        Err(error) if error.status() == Status::VERR_NO_PHYS_MEMORY => {
+            let detail =
+                format!("not tried: the limit on locked memory (ulimit -l) has no {LARGE} pages");
+            return Ok(Finding { figure: 0.0, detail });
+        }
+        Err(error) => return Err(error.into()),
+    };
+    fill_and_verify(memory.words())?;
+    let huge = match memory.address_source() {
+        AddressSource::Machine => huge_pages_by_address(&memory),
+        AddressSource::Synthetic => huge_pages_by_mapping(&memory)?,
+    };
+    drop(memory);
+    let us = ns_per_round(FEW_ROUNDS, || Ok(allocate().map(drop)?))? / 1e3;
+    let kind = match (huge, session.backend().kind()) {
+        (0, Kind::Embedded) => format!("no huge page among them, as {}", why_not_huge()),
+        (0, Kind::Kernel) => "no huge page among them".to_owned(),
+        (huge, _) => format!("{huge} huge pages of 2 MiB"),
+    };
+    Ok(Finding { figure: us, detail: format!("{LARGE} pages filled and verified, {kind}") })
+}
+
+const PAGES_IN_HUGE: usize = 512;
+
+/// Pages of the machine that are one huge page, or as good as one.
+fn huge_pages_by_address(memory: &SharedPages) -> usize {
+    let pages: Vec<PhysAddr> = memory.pages().collect();
+    let is_huge = |pages: &&[PhysAddr]| {
+        let is_next = |pair: &[PhysAddr]| pair[0].checked_add(PAGE_SIZE as u64) == Some(pair[1]);
+        pages[0].get().is_multiple_of((PAGES_IN_HUGE * PAGE_SIZE) as u64)
+            && pages.windows(2).all(is_next)
+    };
+    pages.as_chunks::<PAGES_IN_HUGE>().0.iter().map(|chunk| &chunk[..]).filter(is_huge).count()
+}
+
+/// The same where the kernel shows no addresses; see proc_pid_smaps(5).
+fn huge_pages_by_mapping(memory: &SharedPages) -> Result<usize, Trouble> {
+    let number = |digits: &str| usize::from_str_radix(digits, 16).ok();
+    let holds = |line: &str| {
+        let (start, rest) = line.split_once('-')?;
+        let (end, _) = rest.split_once(' ')?;
+        Some((number(start)?..number(end)?).contains(&memory.as_ptr().addr()))
+    };
+    let smaps = fs::read_to_string("/proc/self/smaps")?;
+    let mut lines = smaps.lines().skip_while(|line| holds(line) != Some(true));
+    let size = lines.find_map(|line| line.strip_prefix("ShmemPmdMapped:"));
+    let kib = size.and_then(|size| size.trim().strip_suffix(" kB")?.parse::<usize>().ok());
+    Ok(kib.unwrap_or(0) * 1024 / (PAGES_IN_HUGE * PAGE_SIZE))
+}
+
+fn why_not_huge() -> String {
+    const SETTING: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
+    let Ok(setting) = fs::read_to_string(SETTING) else {
+        return "the kernel has none for shared memory".to_owned();
+    };
+    let chosen = setting.split(['[', ']']).nth(1).unwrap_or("unknown");
+    match chosen {
+        "never" | "deny" => format!("{SETTING} is '{chosen}'; 'advise' allows them"),
+        _ => "the kernel found none free".to_owned(),
+    }
 }
 
 /// Allocates two blocks, one after the other: the second shows that what the first left behind was

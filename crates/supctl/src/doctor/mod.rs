@@ -39,7 +39,7 @@ enum Work {
     With(fn(&Session) -> Outcome),
 }
 
-const CHECKS: [Service; 18] = [
+const CHECKS: [Service; 20] = [
     ("paging mode", "ns/request", With(platform::paging_mode)),
     ("VT capabilities", "caps", With(platform::vt_caps)),
     ("GIP", "updates/s", With(clock::page)),
@@ -47,8 +47,10 @@ const CHECKS: [Service; 18] = [
     ("GIP reads", "M reads/s", With(clock::reads)),
     ("page memory", "µs/block", Alone(memory::process_pages)),
     ("shared pages", "µs/block", With(memory::shared)),
+    ("large block", "µs/block", With(memory::large)),
     ("low memory", "µs/block", With(memory::low)),
     ("contiguous memory", "µs/block", With(memory::contiguous)),
+    ("locked memory", "µs/lock", With(memory::locked)),
     ("event ping-pong", "ns/round trip", With(semaphores::ping_pong)),
     ("event alone", "ns/signal+wait", With(semaphores::uncontended)),
     ("manual-reset event", "µs/release", With(semaphores::manual_reset)),
