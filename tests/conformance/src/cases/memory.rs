@@ -1,6 +1,8 @@
 //! Pages that both rings share: `LowAlloc`, `PageAllocEx`, `ContAlloc` and their counterparts.
 
 use std::collections::HashSet;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
 use sup::{PAGE_SIZE, PageMemory, PhysAddr, RingZeroView, Status};
@@ -9,7 +11,7 @@ use sup_abi::request::{
     AddressIn, ContAlloc, ContFree, HEADER_BYTES, LowAlloc, LowFree, MEMORY_SYNTHETIC_PHYS,
     PageAllocEx, PageAllocExIn, PageCountIn, PageFree, Request,
 };
-use zerocopy::FromBytes;
+use zerocopy::{FromBytes, IntoBytes};
 
 use crate::backend::Backend;
 use crate::case::{Stop, Verdict, cases, check, same};
@@ -23,6 +25,9 @@ cases! { Memory {
          (spec 4.1, 4.7, 4.8).",
     contiguous_memory_is_one_run:
         "ContAlloc gives one run of addresses that ends below 4 GiB (spec 4.8).",
+    machine_addresses_are_those_of_the_pages:
+        "What is said to be the machine's address is where the system has the page; contiguous memory \
+         has such addresses where low memory does (spec 4.8).",
     every_count_from_1_to_127_works: "LowAlloc serves every number of pages (spec 4.13).",
     many_contiguous_blocks_coexist:
         "128 blocks of 1 + i % 11 contiguous pages live side by side and go in order (spec 4.13).",
@@ -188,6 +193,39 @@ fn contiguous_memory_is_one_run(backend: &dyn Backend) -> Verdict {
         check!(pages[0] + memory.len() as u64 <= 1 << 32);
     }
     Ok(())
+}
+
+fn machine_addresses_are_those_of_the_pages(backend: &dyn Backend) -> Verdict {
+    let client = Client::connect(backend)?;
+    let is_machine = |block: &Block| block.flags & MEMORY_SYNTHETIC_PHYS == 0;
+    let mut is_shown = [false; 2];
+    for (service, pages) in ALL.into_iter().flat_map(|service| [(service, 2), (service, 200)]) {
+        let block = service.allocate(&client, pages)?;
+        if is_machine(&block) {
+            same!(frames(block.r3, pages)?, block.pages, "{service:?}, {pages} pages");
+        }
+        for (kind, shown) in [Service::Low, Service::Cont].into_iter().zip(&mut is_shown) {
+            *shown |= kind == service && pages == 200 && is_machine(&block);
+        }
+        block.free(&client)?;
+    }
+    match is_shown {
+        [_, true] => Ok(()),
+        [false, false] => {
+            Err(Stop::Skipped("the machine's memory is not low, or not shown".to_owned()))
+        }
+        [true, false] => Err(Stop::Skipped("the kernel has no huge page to give".to_owned())),
+    }
+}
+
+/// Where the system has the pages from `start` on; see the kernel's documentation of pagemap.
+fn frames(start: u64, pages: u32) -> Verdict<Vec<u64>> {
+    const FRAME: u64 = (1 << 55) - 1;
+    let page = PAGE_SIZE as u64;
+    let mut entries = vec![0_u64; pages as usize];
+    let place = start / page * size_of::<u64>() as u64;
+    File::open("/proc/self/pagemap")?.read_exact_at(entries.as_mut_bytes(), place)?;
+    Ok(entries.iter().map(|entry| (entry & FRAME) * page).collect())
 }
 
 fn every_count_from_1_to_127_works(backend: &dyn Backend) -> Verdict {

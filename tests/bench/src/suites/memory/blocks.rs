@@ -4,7 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use sup::{RingZeroView, Session};
+use sup::{PageMemory, RingZeroView, Session};
 
 use super::system::{PageKind, Region};
 use crate::figure::{Figure, Goal, Skip};
@@ -25,6 +25,7 @@ pub(super) fn figures() -> Result<Vec<Figure>> {
         shared(&session, RingZeroView::Mapped)?,
         low(&session)?,
         contiguous(&session)?,
+        lock(&session)?,
     ];
     if huge_pages_free() >= HUGE {
         figures.push(Figure {
@@ -97,6 +98,23 @@ fn contiguous(session: &Session) -> Result<Figure> {
         name: "ContAlloc, 64 pages".into(),
         unit: "ns",
         compared_to: "mmap+mlock+munmap".into(),
+        pair,
+        goal: None,
+    })
+}
+
+fn lock(session: &Session) -> Result<Figure> {
+    const PAGES: usize = 16;
+    let mut buffer = PageMemory::new(PAGES)?;
+    let region = Region::anonymous(PAGES)?;
+    let pair = compare(
+        each(move || session.lock_memory(&mut buffer).map(drop)),
+        each(move || region.lock().and_then(|()| region.unlock())),
+    )?;
+    Ok(Figure {
+        name: format!("locking {PAGES} pages of the process"),
+        unit: "ns",
+        compared_to: "mlock+munlock".into(),
         pair,
         goal: None,
     })

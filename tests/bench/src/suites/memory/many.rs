@@ -1,15 +1,20 @@
 //! Sessions with many blocks: finding one, and closing with all of them.
 //!
 //! The blocks are one page for ring 3 alone, made by packets: the owners of the ring-3 library would
-//! give each back before the close. A block is found by a request to free it as what it is not: that
-//! finds its record, sees the other service, and refuses.
+//! give each back before the close. A block is found by a request to map a part that it does not have:
+//! that finds its record, takes a share in the block, looks at its length, and refuses.
+//!
+//! What finding one of so many costs is mostly what memory costs that no cache holds. So it is compared to
+//! a map of the standard library with as many shared owners of as many bytes, asked in the same order.
 
+use std::collections::HashMap;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use sup_abi::request::{AddressIn, LowFree, PageAllocEx, PageAllocExIn};
-use sup_abi::{R3Ptr, Status};
+use sup_abi::request::{PageAllocEx, PageAllocExIn, PageMapKernel, PageMapKernelIn};
+use sup_abi::{PAGE_SIZE, R3Ptr, Status};
 
 use crate::figure::{Figure, Goal};
 use crate::measure::{Routine, compare, compare_at_least, each};
@@ -24,7 +29,9 @@ const MANY: usize = 100_000;
 pub(super) fn figures() -> Result<Vec<Figure>> {
     // Keeps the driver running while sessions come and go.
     let _keeper = open_session()?;
-    Ok(vec![find()?, close()?])
+    let mut figures = find()?;
+    figures.push(close()?);
+    Ok(figures)
 }
 
 /// A session, and where its blocks are.
@@ -43,34 +50,62 @@ impl Crowd {
         Ok(Self { session, blocks })
     }
 
-    /// Finds the blocks one after the other, in an order that no cache foresees.
-    fn finder(&self) -> impl Routine {
+    /// The blocks in an order that no cache foresees.
+    fn order(&self) -> impl Iterator<Item = R3Ptr> + use<> {
         // A step that has no divisor in common with the number of blocks comes to each of them.
         const STEP: usize = 7_919;
         let count = self.blocks.len();
         let order: Vec<R3Ptr> = (0..count).map(|index| self.blocks[index * STEP % count]).collect();
-        let mut next = order.into_iter().cycle();
+        order.into_iter().cycle()
+    }
+
+    /// Finds the blocks one after the other.
+    fn finder(&self) -> impl Routine {
+        const PAGE: u32 = PAGE_SIZE as u32;
+        let mut order = self.order();
         each(move || {
-            let input = AddressIn { r3: black_box(next.next().context("no blocks")?) };
-            let status = self.session.status_of::<LowFree>(&input)?;
-            ensure!(
-                status == Status::VERR_INVALID_PARAMETER,
-                "a page went as low memory: {status}"
-            );
+            let r3 = black_box(order.next().context("no blocks")?);
+            let input = PageMapKernelIn { r3, offset: PAGE, bytes: PAGE, flags: 0, reserved: 0 };
+            let status = self.session.status_of::<PageMapKernel>(&input)?;
+            ensure!(status == Status::VERR_INVALID_PARAMETER, "a page has two: {status}");
             Ok(())
+        })
+    }
+
+    /// Finds as many things in a map of the standard library, and takes a share in each.
+    fn finder_in_map(&self) -> impl Routine {
+        let mut things = HashMap::with_capacity(self.blocks.len());
+        for start in &self.blocks {
+            things.insert(start.get(), Arc::new([0_u8; super::overhead::BLOCK_BYTES]));
+        }
+        let mut order = self.order();
+        each(move || {
+            let start = black_box(order.next().context("no blocks")?);
+            let thing = things.get(&start.get()).context("it is not there")?;
+            drop(black_box(thing.clone()));
+            Ok::<_, anyhow::Error>(())
         })
     }
 }
 
-fn find() -> Result<Figure> {
+fn find() -> Result<Vec<Figure>> {
     let (many, few) = (Crowd::of(MANY)?, Crowd::of(FEW)?);
-    Ok(Figure {
-        name: format!("a block found among {MANY}, with its request"),
+    let name = format!("a block found among {MANY}, with its request");
+    let figure = |compared_to: String, pair, goal| Figure {
+        name: name.clone(),
         unit: "ns",
-        compared_to: format!("the same among {FEW}"),
-        pair: compare(many.finder(), few.finder())?,
-        goal: Some(Goal::Median(200.0)),
-    })
+        compared_to,
+        pair,
+        goal,
+    };
+    Ok(vec![
+        figure(
+            format!("HashMap of {MANY} Arcs"),
+            compare(many.finder(), many.finder_in_map())?,
+            Some(Goal::Median(200.0)),
+        ),
+        figure(format!("the same among {FEW}"), compare(many.finder(), few.finder())?, None),
+    ])
 }
 
 fn close() -> Result<Figure> {

@@ -14,6 +14,9 @@ use crate::figure::Figure;
 use crate::measure::Pair;
 use crate::suites::{bytes_each, open_session};
 
+/// About what the driver keeps of a block for ring 3 alone.
+pub(super) const BLOCK_BYTES: usize = 200;
+
 /// As many as make everything that is shared by some of them disappear, and fewer than the mappings
 /// that a process may have.
 const COUNT: usize = 16_000;

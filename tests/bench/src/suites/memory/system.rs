@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use anyhow::{Context, Result};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{MapFlags, ProtFlags, mlock, mmap, mmap_anonymous, munmap};
+use rustix::mm::{MapFlags, ProtFlags, mlock, mmap, mmap_anonymous, munlock, munmap};
 use sup::PAGE_SIZE;
 
 /// A mapping. Dropping it unmaps it.
@@ -61,6 +61,12 @@ impl Region {
     pub(super) fn lock(&self) -> Result<()> {
         // SAFETY: the range is this mapping; locking changes nothing that a program can see.
         Ok(unsafe { mlock(self.start.as_ptr().cast(), self.bytes.get()) }?)
+    }
+
+    /// Undoes [`lock`](Self::lock).
+    pub(super) fn unlock(&self) -> Result<()> {
+        // SAFETY: the range is this mapping; unlocking changes nothing that a program can see.
+        Ok(unsafe { munlock(self.start.as_ptr().cast(), self.bytes.get()) }?)
     }
 
     /// Writes to every page.
