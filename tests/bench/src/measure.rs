@@ -61,6 +61,16 @@ impl Pair {
 pub(crate) trait Routine: FnMut(u64) -> Result<Duration> {}
 impl<F: FnMut(u64) -> Result<Duration>> Routine for F {}
 
+/// How much of the processor this thread has had. For what takes so long that other programs have their
+/// turns meanwhile, which a short operation beside it is spared.
+///
+/// # Errors
+/// There are none.
+pub(crate) fn processor_time() -> Result<Duration> {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Ok(Duration::new(time.tv_sec.try_into()?, time.tv_nsec.try_into()?))
+}
+
 /// The routine that does nothing but `operation`.
 pub(crate) fn each<E, F>(mut operation: F) -> impl Routine
 where
@@ -162,6 +172,14 @@ mod tests {
         };
         let pair = compare(side(0, 2_000_000), side(1, 1_000_000)).unwrap();
         assert_eq!(pair.ratio, 2.0);
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_has_nothing_of_the_processor() {
+        const NAP: Duration = Duration::from_millis(50);
+        let start = processor_time().unwrap();
+        std::thread::sleep(NAP);
+        assert!(processor_time().unwrap() - start < NAP / 2);
     }
 
     #[test]

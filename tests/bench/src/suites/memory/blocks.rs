@@ -1,14 +1,14 @@
 //! Blocks of the driver, one at a time: allocated, zeroed, locked, with all physical addresses, freed.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use sup::{PageMemory, RingZeroView, Session};
 
 use super::system::{PageKind, Region};
 use crate::figure::{Figure, Goal, Skip};
-use crate::measure::{Pair, Routine, compare, compare_at_least, each};
+use crate::measure::{Pair, Routine, compare, compare_at_least, each, processor_time};
 use crate::suites::open_session;
 use crate::suites::slice::session::LINEAR;
 
@@ -140,14 +140,15 @@ fn free(session: &Session) -> Result<Figure> {
     })
 }
 
+/// Frees blocks of so many pages, in processor time.
 fn free_only(session: &Session, pages: u32) -> impl Routine {
     move |iterations| {
         let mut total = Duration::ZERO;
         for _ in 0..iterations {
             let memory = session.shared_pages(pages, RingZeroView::None)?;
-            let start = Instant::now();
+            let start = processor_time()?;
             drop(memory);
-            total += start.elapsed();
+            total += processor_time()? - start;
         }
         Ok(total)
     }
