@@ -2,6 +2,7 @@
 
 mod c_programs;
 mod doctor;
+mod fuzz;
 mod kmod;
 mod long;
 mod no_std;
@@ -61,7 +62,7 @@ const fn long(
     Step { name, about, is_long: true, run }
 }
 
-pub(crate) const STEPS: [Step; 23] = [
+pub(crate) const STEPS: [Step; 24] = [
     quick("fmt", quick::fmt, "every source file is formatted"),
     quick("rules", quick::rules, "the house rules that no compiler knows"),
     quick("clippy", quick::clippy, "no lint warns, in any target"),
@@ -82,11 +83,16 @@ pub(crate) const STEPS: [Step; 23] = [
     quick("vm-6.12", vm::linux_6_12, "both drivers in a guest with Linux 6.12; games"),
     long("vm-7.2", vm::linux_7_2, "both drivers in a guest with Linux 7.2; games"),
     long("vm-debug", vm::debug_kernel, "with KASAN, lockdep and kmemleak; a million requests"),
-    long("stress", long::stress, "64 threads on the semaphores, 10 million operations a test"),
+    long(
+        "stress",
+        long::stress,
+        "semaphores: 64 threads, 10 million operations a test; modules: 8 threads",
+    ),
     long("asan", long::asan, "all tests under AddressSanitizer, with leak detection"),
     long("tsan", long::tsan, "all tests under ThreadSanitizer"),
     long("loom-long", long::loom_long, "the same with one preemption more"),
     long("proptest-long", long::proptest, "property tests with 20000 cases each"),
+    long("fuzz", fuzz::run, "libFuzzer over the loader and the requests, a fixed number of runs"),
     long("valgrind", c_programs::valgrind, "the C programs under valgrind"),
     long("miri", long::miri, "the pure crates under Miri"),
 ];

@@ -38,6 +38,7 @@ mod words;
 pub mod client;
 pub mod trust;
 
+pub use calls::ThreadCalls;
 pub use client::Client;
 pub use clock::Tsc;
 pub use host::EmbeddedHost;

@@ -28,7 +28,8 @@
 //!
 //! * [`Call`] is a request: the session that asks, the operation, its argument, and the packet with its
 //!   checked views.
-//! * [`Session`] makes [objects](Object) and [events](Event) that belong to the caller's session.
+//! * [`Session`] makes [objects](Object), [events](Event) that reset themselves or [not](ManualResetEvent),
+//!   and [memory](Memory) of both rings; they belong to the caller's session.
 //! * [`log!`] writes to the driver's log.
 //! * A panic ends the call with `VERR_INTERNAL_ERROR` and a line in the log; nothing unwinds, so what the
 //!   call made stays with the session.
@@ -53,6 +54,8 @@
 pub mod entry;
 mod event;
 mod log;
+mod manual;
+mod memory;
 mod object;
 #[cfg(target_os = "none")]
 mod panic;
@@ -64,12 +67,14 @@ pub use entry::Module;
 pub use event::{Event, Timeout};
 #[doc(hidden)]
 pub use log::write;
+pub use manual::ManualResetEvent;
+pub use memory::Memory;
 pub use object::{Destructor, Object, Release};
 pub use request::{Call, Packet};
 pub use session::Session;
 pub use sup_abi::{
-    SUPDRVOBJTYPE, SUPDRVSESSION, SUPPAGINGMODE, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC,
-    Status,
+    R3Ptr, SUPDRVOBJTYPE, SUPDRVSESSION, SUPPAGINGMODE, SUPR0SERVICEREQHDR,
+    SUPR0SERVICEREQHDR_MAGIC, Status,
 };
 
 /// What a function of a module or of the driver comes to. The error is a status that is a failure.

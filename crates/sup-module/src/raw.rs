@@ -36,6 +36,14 @@ imports! {
     fn SUPR0ObjRelease(object: *mut c_void, session: *mut SUPDRVSESSION) -> i32 = NO_DRIVER;
     fn SUPR0ObjVerifyAccess(object: *mut c_void, session: *mut SUPDRVSESSION, name: *const c_char) -> i32 = NO_DRIVER;
     fn SUPR0GetPagingMode() -> u32 = 0;
+    fn SUPR0MemAlloc(session: *mut SUPDRVSESSION, bytes: u32, r0: *mut *mut c_void, r3: *mut *mut c_void) -> i32 = NO_DRIVER;
+    fn SUPR0MemFree(session: *mut SUPDRVSESSION, address: usize) -> i32 = NO_DRIVER;
+    fn SUPSemEventMultiCreate(session: *mut SUPDRVSESSION, event: *mut *mut c_void) -> i32 = NO_DRIVER;
+    fn SUPSemEventMultiClose(session: *mut SUPDRVSESSION, event: *mut c_void) -> i32 = NO_DRIVER;
+    fn SUPSemEventMultiSignal(session: *mut SUPDRVSESSION, event: *mut c_void) -> i32 = NO_DRIVER;
+    fn SUPSemEventMultiReset(session: *mut SUPDRVSESSION, event: *mut c_void) -> i32 = NO_DRIVER;
+    fn SUPSemEventMultiWaitNoResume(session: *mut SUPDRVSESSION, event: *mut c_void, timeout_ms: u32) -> i32 = NO_DRIVER;
+    fn SUPSemEventMultiWaitNsRelIntr(session: *mut SUPDRVSESSION, event: *mut c_void, timeout_ns: u64) -> i32 = NO_DRIVER;
     fn SUPSemEventCreate(session: *mut SUPDRVSESSION, event: *mut *mut c_void) -> i32 = NO_DRIVER;
     fn SUPSemEventClose(session: *mut SUPDRVSESSION, event: *mut c_void) -> i32 = NO_DRIVER;
     fn SUPSemEventSignal(session: *mut SUPDRVSESSION, event: *mut c_void) -> i32 = NO_DRIVER;

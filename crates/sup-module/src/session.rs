@@ -1,6 +1,6 @@
 //! [`Session`]: whoever called the module, and the owner of what the call makes.
 //!
-//! Neighbours: `object` and `event` hold what a session makes. Invariant: the pointer is only handed
+//! Neighbours: `object`, `event`, `manual` and `memory` hold what a session makes. Invariant: the pointer is only handed
 //! back to the driver, which looks it up in its table and never follows it.
 
 use core::marker::PhantomData;

@@ -31,6 +31,10 @@ pub const OP_ECHO: u32 = 0;
 pub const OP_SUM: u32 = 1;
 /// Signals an event of the session, and waits for it.
 pub const OP_EVENT: u32 = 2;
+/// Fills memory of both rings with the argument, and answers whether it is there.
+pub const OP_MEMORY: u32 = 4;
+/// Signals an event that stays signalled, waits for it twice, resets it, and finds that it is.
+pub const OP_MANUAL_RESET: u32 = 5;
 /// Panics if the argument is 8 or more: an index out of bounds, to see what comes of it.
 pub const OP_TABLE: u32 = 3;
 
@@ -81,6 +85,8 @@ fn serve(mut call: Call<'_>) -> Result<Status> {
             sum.sum = numbers.iter().fold(0, |sum, number| sum.wrapping_add(*number));
         }
         OP_EVENT => event(call.session)?,
+        OP_MEMORY => memory(call.session, call.argument)?,
+        OP_MANUAL_RESET => manual_reset(call.session)?,
         OP_TABLE => return Ok(table(call.argument)),
         _ => return Err(Status::VERR_NOT_SUPPORTED),
     }
@@ -101,6 +107,32 @@ fn event(session: Session<'_>) -> Result<()> {
     let event = session.event()?;
     event.signal()?;
     event.wait(Timeout::Poll)
+}
+
+/// Words of the session's memory, which is freed when it is dropped. Its process could change them meanwhile.
+fn memory(session: Session<'_>, value: u64) -> Result<()> {
+    let memory = session.memory(1024)?;
+    let words = memory.words();
+    if words.iter().any(|word| word.load(Ordering::Relaxed) != 0) {
+        return Err(Status::VERR_INTERNAL_ERROR);
+    }
+    // Relaxed, here and above: one thread writes and reads.
+    words.iter().for_each(|word| word.store(value, Ordering::Relaxed));
+    let is_there = words.iter().all(|word| word.load(Ordering::Relaxed) == value);
+    if is_there { Ok(()) } else { Err(Status::VERR_INTERNAL_ERROR) }
+}
+
+/// Until it is reset, the event lets every wait succeed.
+fn manual_reset(session: Session<'_>) -> Result<()> {
+    let event = session.manual_reset_event()?;
+    event.signal()?;
+    event.wait(Timeout::Poll)?;
+    event.wait(Timeout::Nanoseconds(1_000))?;
+    event.reset()?;
+    match event.wait(Timeout::Poll) {
+        Err(Status::VERR_TIMEOUT) => Ok(()),
+        _ => Err(Status::VERR_INTERNAL_ERROR),
+    }
 }
 
 /// Looks an index up that nobody checked: an argument of 8 panics, and its call alone ends.

@@ -172,5 +172,6 @@ fn no_registry() {
     let line = format!("see https://{}", concat!("crates", ".io"));
     good(text::no_registry, "README.md", "see https://example.invalid");
     good(text::no_registry, "Cargo.lock", &line);
+    good(text::no_registry, "fuzz/Cargo.lock", &line);
     bad(text::no_registry, "README.md", &line, &[1]);
 }

@@ -72,7 +72,7 @@ pub(super) fn no_registry(source: &Source) -> Vec<Finding> {
     // Cargo itself writes the name of its index there.
     lines_where(
         source,
-        |source| source.path != "Cargo.lock",
+        |source| !source.path.ends_with("Cargo.lock"),
         |line| {
             let host = REGISTRIES.iter().find(|host| line.contains(*host))?;
             Some(format!("names the package registry {host}"))

@@ -23,6 +23,13 @@ pub(super) fn stress(project: &Project) -> Result<Verdict> {
         .env("SUP_STRESS_OPS", "10000000")
         .env("PROPTEST_CASES", "20000")
         .run()?;
+    let modules = "modules::threads_load_call_and_free_everything";
+    cmd!(
+        project.sh,
+        "cargo run --release --package sup-conformance -- --backend embedded --filter {modules}"
+    )
+    .env("SUP_STRESS_ROUNDS", "3000")
+    .run()?;
     Verdict::passed()
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::arithmetic_side_effects, reason = "a test may fail by panicking")]
 
 mod builder;
+mod fields;
 mod good;
 mod hostile;
 mod refused_headers;

@@ -1,0 +1,67 @@
+//! Writes the seeds of the targets: `seeds FOLDER` makes `FOLDER/loader` and `FOLDER/requests`.
+//!
+//! The loader gets the tree's modules, the decoder a packet of each request, alone and all in a row.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use sup_abi::request::{Function, HEADER_BYTES, LoadModule, Request, RequestInfo, TABLE, Tail};
+use sup_fuzz::Shot;
+use sup_modules::{HELLO, VMMR0};
+use zerocopy::IntoBytes;
+
+/// No word of a header.
+const NO_WORD: u8 = u8::MAX;
+
+/// A packet of a request with ones in its input, which is a small number or a flag to most fields.
+fn packet(row: &RequestInfo) -> Vec<u8> {
+    let number = u32::from(row.function);
+    let mut body = vec![0; row.bytes_in - HEADER_BYTES];
+    if let Some(first) = body.first_mut() {
+        *first = 1;
+    }
+    let mut bytes_out = row.bytes_out - HEADER_BYTES;
+    if row.tail_out == Tail::PhysicalAddresses {
+        bytes_out += 8;
+    }
+    if row.function == Function::CallService {
+        body[..HELLO.name.len()].copy_from_slice(HELLO.name.as_bytes());
+    }
+    if row.function == Function::LoadModule {
+        let size = (HELLO.image.len() as u32).to_le_bytes();
+        let place = LoadModule::BYTES_IN - HEADER_BYTES - 16;
+        body[place..place + 4].copy_from_slice(&size);
+        body[0] = b'h';
+        body.extend_from_slice(HELLO.image);
+    }
+    let shot = Shot {
+        function: number as u8,
+        spoiled_word: NO_WORD,
+        bytes: body.len() as u16,
+        bytes_out: bytes_out as u16,
+        spoil: 0,
+    };
+    [shot.as_bytes(), &body].concat()
+}
+
+fn main() -> io::Result<()> {
+    let folder = std::env::args_os().nth(1).map(PathBuf::from);
+    let folder = folder.ok_or_else(|| io::Error::other("name the folder for the seeds"))?;
+    let loader = folder.join("loader");
+    fs::create_dir_all(&loader)?;
+    for module in [HELLO, VMMR0] {
+        fs::write(loader.join(module.name), module.image)?;
+    }
+    let requests = folder.join("requests");
+    fs::create_dir_all(&requests)?;
+    let mut all = Vec::new();
+    for row in TABLE {
+        let packet = packet(row);
+        fs::write(requests.join(row.name), &packet)?;
+        if row.function != Function::LoadModule {
+            all.extend(packet);
+        }
+    }
+    fs::write(requests.join("all"), all)
+}
