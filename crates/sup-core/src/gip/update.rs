@@ -13,6 +13,9 @@
 //! `u32UpdateIntervalTSC`; the first is a constant, so the slope is expressed in the second. Integers
 //! only: ring 0 has no floating point.
 //!
+//! A rate is measured only while clock and counter run together: a baseline from before a suspension would
+//! make a rate of the time that the counter stood.
+//!
 //! Invariant: a new line starts at or above every value that the old one gives for an earlier counter.
 
 use core::sync::atomic::{Ordering, fence};
@@ -182,6 +185,11 @@ impl Updater {
         if is_error {
             self.restart();
         } else {
+            if self.last.is_some() && self.parted(clock_step, counter_step) {
+                // What was measured across that says nothing of the counter's rate.
+                self.baseline = None;
+                self.next_baseline = None;
+            }
             self.measure(sample);
         }
         self.last = Some(sample);
@@ -201,6 +209,13 @@ impl Updater {
             clock_step: u32::try_from(clock_step).unwrap_or(u32::MAX),
             is_error,
         }
+    }
+
+    /// Whether clock and counter went so different ways since the last tick that one of them stood or
+    /// jumped: the machine was suspended, or a virtual one stopped.
+    fn parted(&self, clock_step: u64, counter_step: u64) -> bool {
+        let interval = u64::from(self.line.interval_ns) << RATE_BITS;
+        mul_div(counter_step, interval, self.rate).abs_diff(clock_step) > STEP
     }
 
     /// Measures the rate from the baseline on.

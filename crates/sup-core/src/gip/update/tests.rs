@@ -86,6 +86,94 @@ fn clock_that_runs_ahead_while_the_counter_stood_is_caught_up_at_once() {
     assert_eq!(tick.line.nanos, 1_000 + 2 * INTERVAL + hour);
 }
 
+/// Whether and how far lines went wrong while they were followed.
+#[derive(Default)]
+struct Follower {
+    last: u64,
+    errors: Vec<u64>,
+}
+
+impl Follower {
+    fn read(&mut self, updater: &Updater, tsc: u64, now: u64) {
+        let reading = updater.line().at(tsc).unwrap();
+        assert!(reading >= self.last, "{reading} after {}", self.last);
+        self.last = reading;
+        self.errors.push(reading.abs_diff(now));
+    }
+
+    /// The error that this part of all does not exceed, in thousandths.
+    fn quantile(&mut self, thousandths: usize) -> u64 {
+        self.errors.sort_unstable();
+        self.errors[(self.errors.len() - 1) * thousandths / 1000]
+    }
+}
+
+#[test]
+fn an_hour_of_drift_and_jitter_stays_within_the_bounds() {
+    const HOUR_TICKS: u64 = 360_000;
+    let mut updater = updater(2_500_000_000);
+    let mut follower = Follower::default();
+    // Sixteenths of a counter tick, so that slow drift is not lost in rounding.
+    let (mut now, mut fine_tsc, mut noise) = (1_000_000_000_u64, 1_u64 << 40, 1_u64);
+    for tick in 0..HOUR_TICKS {
+        // Up to 20 parts in a million around 2.5 GHz, up and down in ten minutes, as with temperature.
+        let phase = tick % 60_000;
+        let ppm = 20 - (phase.min(60_000 - phase) / 750).cast_signed();
+        let rate = 40_000_i64 * 1_000_000 + 40_000 * ppm;
+        let mut pass = |nanos: u64| {
+            now += nanos;
+            fine_tsc += nanos * rate.unsigned_abs() / 1_000_000_000;
+            (now, fine_tsc / 16)
+        };
+        // Ticks are late by up to a quarter of an interval, and now and then miss a few.
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let late = (noise >> 40) % 2_500_000;
+        let missed = if noise >> 56 == 0 { 5 * INTERVAL } else { 0 };
+        let (half, tsc) = pass(INTERVAL / 2);
+        if tick > 1_000 {
+            follower.read(&updater, tsc, half);
+        }
+        let (full, tsc) = pass(INTERVAL / 2 + late + missed);
+        if tick > 1_000 {
+            follower.read(&updater, tsc, full);
+        }
+        updater.tick(Nanoseconds::new(full), tsc);
+    }
+    let (median, p999) = (follower.quantile(500), follower.quantile(999));
+    assert!(median <= 50 && p999 <= 1_000, "median {median} ns, 99.9 % {p999} ns");
+}
+
+#[test]
+fn a_machine_that_was_stopped_or_suspended_is_true_again_and_never_went_back() {
+    // The clock goes on and the counter stands; the other way round; both go on; and the counter starts
+    // from zero, as after a suspension.
+    let (second, hour) = (1_000_000_000_u64, 3_600_000_000_000_u64);
+    for (clock_gap, counter_gap) in
+        [(hour, 0), (0, second), (0, hour), (hour, hour), (second, u64::MAX / 2), (hour, u64::MAX)]
+    {
+        let (mut now, mut tsc) = (5_000_000_000_u64, 1_u64 << 44);
+        let mut updater = updater(1_000_000_000);
+        let mut follower = Follower::default();
+        let mut run = |updater: &mut Updater, now: &mut u64, tsc: &mut u64, ticks| {
+            for _ in 0..ticks {
+                *now += INTERVAL;
+                *tsc = tsc.wrapping_add(INTERVAL);
+                updater.tick(Nanoseconds::new(*now), *tsc);
+                follower.read(updater, *tsc, *now);
+            }
+        };
+        run(&mut updater, &mut now, &mut tsc, 500);
+        now += clock_gap;
+        tsc = if counter_gap == u64::MAX { 77 } else { tsc.wrapping_add(counter_gap) };
+        run(&mut updater, &mut now, &mut tsc, 3_000);
+        let error = updater.line().at(tsc).unwrap().abs_diff(now);
+        assert!(
+            error <= 50,
+            "{error} ns half a minute after gaps of {clock_gap} and {counter_gap}"
+        );
+    }
+}
+
 #[test]
 fn mul_div_is_exact() {
     assert_eq!(mul_div(u64::MAX, u64::MAX, u64::MAX), u64::MAX);
