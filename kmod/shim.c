@@ -2,8 +2,8 @@
 /*
  * The module and its device, for the Rust driver: see shim.h for the contract of each function.
  *
- * Start: the driver, then the device. Stop: the device, then the driver; the kernel keeps the module
- * while a file is open or a mapping exists.
+ * Start: the driver, then what the kernel tells it of processors, then its timers, then the device. Stop:
+ * the other way round; the kernel keeps the module while a file is open or a mapping exists.
  */
 #include <linux/fs.h>
 #include <linux/kernel.h>
@@ -108,30 +108,36 @@ static struct miscdevice device = {
 
 static int __init shim_init(void)
 {
-	int result = shim_timers_init();
+	int result = supdrv_start();
 
 	if (result)
 		return result;
-	result = supdrv_start();
+	result = shim_cpus_init();
 	if (result)
-		goto no_driver;
+		goto no_cpus;
+	result = shim_timers_init();
+	if (result)
+		goto no_timers;
 	result = misc_register(&device);
 	if (result)
 		goto no_device;
 	return 0;
 
 no_device:
-	supdrv_stop();
-no_driver:
 	shim_timers_exit();
+no_timers:
+	shim_cpus_exit();
+no_cpus:
+	supdrv_stop();
 	return result;
 }
 
 static void __exit shim_exit(void)
 {
 	misc_deregister(&device);
-	supdrv_stop();
 	shim_timers_exit();
+	shim_cpus_exit();
+	supdrv_stop();
 }
 
 module_init(shim_init);

@@ -201,6 +201,10 @@ int supdrv_trusted_key(u32 index, u8 *key);
 /* Before the device is registered, and after it is gone. 0 or a negative errno value. */
 int supdrv_start(void);
 void supdrv_stop(void);
+/* While the driver is there: on a processor that is online or comes to be, and for one that goes. One call
+ * at a time. Neither sleeps. */
+void supdrv_cpu_comes(void);
+void supdrv_cpu_goes(u32 cpu);
 /* An open file of the device. Each is called once a file; *session is what the others get. */
 int supdrv_open(void **session);
 void supdrv_close(void *session);
@@ -208,7 +212,11 @@ long supdrv_ioctl(void *session, u32 number, u64 argument);
 
 /* ---- between the files of the shim ---- */
 
-/* Before the first timer, and after the last. 0 or a negative errno value. */
+/* After the driver's start and before its end. 0 or a negative errno value. */
+int shim_cpus_init(void);
+void shim_cpus_exit(void);
+/* Before the first timer, and after the last; within the former, so that a processor that comes is known
+ * before it ticks. 0 or a negative errno value. */
 int shim_timers_init(void);
 void shim_timers_exit(void);
 

@@ -162,6 +162,38 @@ void supdrv_timer_stop(struct supdrv_timer *all)
 
 /* ---- processors ---- */
 
+/* On the processor itself. */
+static int driver_gains_cpu(unsigned int cpu)
+{
+	supdrv_cpu_comes();
+	return 0;
+}
+
+static int driver_loses_cpu(unsigned int cpu)
+{
+	supdrv_cpu_goes(cpu);
+	return 0;
+}
+
+/* The state that tells the driver, before that of its timers in the kernel's order. */
+static int cpus_state;
+
+int shim_cpus_init(void)
+{
+	int result = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "supdrv:cpus", driver_gains_cpu,
+				       driver_loses_cpu);
+
+	if (result < 0)
+		return result;
+	cpus_state = result;
+	return 0;
+}
+
+void shim_cpus_exit(void)
+{
+	cpuhp_remove_state_nocalls(cpus_state);
+}
+
 void supdrv_cpus(struct supdrv_cpus *cpus)
 {
 	cpus->ids = nr_cpu_ids;

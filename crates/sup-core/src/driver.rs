@@ -3,7 +3,7 @@
 //! A backend starts one, opens sessions in it and drops it when the last session is closed. The
 //! services are methods of `Driver`, each in the file of the object that it concerns.
 //!
-//! Start: cookie, Global Information Page. Stop (drop): the page's magic is cleared, then its memory
+//! Start: cookie, Global Information Page, and the processors that the backend tells of. Stop (drop): the page's magic is cleared, then its memory
 //! goes; no timer runs and no image is loaded any more, because no session is open.
 
 use sup_abi::request::Counts;
@@ -11,7 +11,7 @@ use sup_abi::{PhysAddr, R0Ptr, SUPDRVOBJTYPE, SUPGLOBALINFOPAGE, Status};
 use sup_alloc::Arc;
 
 use crate::gip::Gip;
-use crate::host::{GipMemory, Host, random_words};
+use crate::host::{CpuIdentity, GipMemory, Host, random_words};
 use crate::image::table::ImageTable;
 use crate::object::{Blocking, ObjectHandle, Registry};
 use crate::segments::lock_with_room;
@@ -34,7 +34,8 @@ pub struct Driver<H: Host> {
 }
 
 impl<H: Host> Driver<H> {
-    /// Starts a driver.
+    /// Starts a driver. The backend then tells of each processor that is there
+    /// ([`cpu_comes`](Self::cpu_comes)), and from then on of each that comes or goes.
     ///
     /// # Errors
     /// `VERR_NO_MEMORY`, `VERR_TOO_MANY_CPUS`, `VERR_GENERAL_FAILURE` if the host has no random
@@ -153,6 +154,23 @@ impl<H: Host> Driver<H> {
     /// The Global Information Page, as ring 0 sees it. Corresponds to `SUPGetGIP`.
     pub fn gip_page(&self) -> &SUPGLOBALINFOPAGE {
         self.gip.memory().page()
+    }
+
+    /// A processor came online, or was there when the driver started. In asynchronous mode the caller
+    /// runs on it. Of one that is known to be there nothing changes.
+    ///
+    /// # Context
+    /// Never sleeps.
+    pub fn cpu_comes(&self, cpu: CpuIdentity) {
+        self.gip.cpu_comes(&self.host, cpu);
+    }
+
+    /// The processor with this set index goes offline.
+    ///
+    /// # Context
+    /// Never sleeps.
+    pub fn cpu_goes(&self, index: u16) {
+        self.gip.cpu_goes(index);
     }
 
     /// The physical address of the Global Information Page.

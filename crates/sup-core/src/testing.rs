@@ -51,7 +51,7 @@ pub(crate) struct Record {
     /// Added to the number of the user that the host says to act for; only the first sees ring 0.
     pub(crate) other_user: AtomicU32,
     /// The processor that the host says to run on.
-    current_cpu: AtomicU32,
+    pub(crate) current_cpu: AtomicU32,
     next_address: AtomicU64,
     clock: AtomicU64,
 }

@@ -14,9 +14,9 @@ use sup_alloc::Arc;
 use sup_core::{Driver, PacketError, Session};
 use sup_ring0::Ring0;
 
-use crate::EmbeddedHost;
 use crate::calls::ThreadCalls;
 use crate::words::Words;
+use crate::{EmbeddedHost, cpu};
 
 /// The running driver, for ring-0 code; `None` while there is no client.
 static DRIVER: RwLock<Option<Arc<Driver<EmbeddedHost>>>> = RwLock::new(None);
@@ -56,6 +56,7 @@ impl Client {
             Some(driver) => driver,
             None => {
                 let driver = Driver::start(EmbeddedHost::new()?)?;
+                cpu::on_each(&mut |cpu| driver.cpu_comes(cpu));
                 *DRIVER.write() = Some(driver.clone());
                 driver
             }

@@ -2,6 +2,7 @@
 
 use std::arch::x86_64::__cpuid_count;
 use std::fs;
+use std::ops::RangeInclusive;
 use std::os::unix::fs::FileExt;
 use std::sync::OnceLock;
 
@@ -9,33 +10,42 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity}
 use sup_core::host::{ControlRegisters, CpuIdentity, CpuSummary};
 use sup_core::platform::apic_id;
 
-/// The highest processor number in a kernel list like `0-3,7`, and how many it names.
-fn parse_list(list: &str) -> Option<(u16, u16)> {
-    let mut highest = 0;
-    let mut count = 0_u16;
-    for part in list.trim().split(',') {
+/// Where the kernel lists the processors that run.
+pub(crate) const ONLINE: &str = "/sys/devices/system/cpu/online";
+
+/// The ranges of a kernel list like `0-3,7`, each not empty.
+pub(crate) fn ranges(list: &str) -> Option<Vec<RangeInclusive<u16>>> {
+    let range = |part: &str| {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
         let (first, last) = (first.parse::<u16>().ok()?, last.parse::<u16>().ok()?);
-        highest = highest.max(last);
-        count = count.checked_add(last.checked_sub(first)?.checked_add(1)?)?;
-    }
-    Some((highest, count))
+        (first <= last).then_some(first..=last)
+    };
+    list.trim().split(',').map(range).collect()
 }
 
-fn list(name: &str) -> Option<(u16, u16)> {
-    parse_list(&fs::read_to_string(format!("/sys/devices/system/cpu/{name}")).ok()?)
+/// The highest processor number in a list of the kernel's, and how many it names.
+fn list(path: &str) -> Option<(u16, u16)> {
+    let ranges = ranges(&fs::read_to_string(path).ok()?)?;
+    let highest = ranges.iter().map(|range| *range.end()).max()?;
+    let count = ranges.into_iter().map(Iterator::count).sum::<usize>();
+    Some((highest, u16::try_from(count).ok()?))
+}
+
+/// The processors that the current thread may run on, also those that are not there just now.
+pub(crate) fn allowed() -> Option<Vec<RangeInclusive<u16>>> {
+    let status = fs::read_to_string("/proc/thread-self/status").ok()?;
+    ranges(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)
 }
 
 /// Counts the processors. Without sysfs, those that the scheduler gives this process.
 pub(crate) fn summary() -> CpuSummary {
     let available = std::thread::available_parallelism().map_or(1, |count| count.get() as u16);
     let fallback = (available - 1, available);
-    let (_, online) = list("online").unwrap_or(fallback);
-    let (_, present) = list("present").unwrap_or(fallback);
+    const PRESENT: &str = "/sys/devices/system/cpu/present";
+    let (highest_online, online) = list(ONLINE).unwrap_or(fallback);
+    let (highest_present, present) = list(PRESENT).unwrap_or(fallback);
     // What sysfs calls possible may be hundreds on a machine that has two; the table is for those
     // that are there or were brought up before.
-    let (highest_present, _) = list("present").unwrap_or(fallback);
-    let (highest_online, _) = list("online").unwrap_or(fallback);
     let highest = highest_present.max(highest_online);
     CpuSummary { table_size: highest + 1, online, present, possible: highest + 1 }
 }
@@ -63,12 +73,23 @@ pub(crate) fn on_each(visit: &mut dyn FnMut(CpuIdentity)) {
     let _ = sched_setaffinity(None, &allowed);
 }
 
-/// Keeps the current thread on one processor.
-pub(crate) fn pin_to(index: usize) {
+/// Keeps the current thread on one processor; false if it is not to be had, as while it is offline.
+pub(crate) fn pin_to(index: u16) -> bool {
     let mut only = CpuSet::new();
-    only.set(index);
-    // A processor that went offline cannot be had; its entry then just gets no ticks.
-    let _ = sched_setaffinity(None, &only);
+    only.set(index.into());
+    sched_setaffinity(None, &only).is_ok()
+}
+
+/// Calls `visit` on one processor, if it can be had, and goes back to where the thread may run.
+pub(crate) fn visit(index: u16, visit: impl FnOnce(CpuIdentity)) {
+    let allowed = sched_getaffinity(None);
+    if pin_to(index) {
+        visit(current());
+        if let Ok(allowed) = allowed {
+            // The set was this thread's own a moment ago; if it is not any more, this one stays.
+            let _ = sched_setaffinity(None, &allowed);
+        }
+    }
 }
 
 /// `CPUID`.
@@ -113,11 +134,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn kernel_lists_are_read() {
-        assert_eq!(parse_list("0-3,7\n"), Some((7, 5)));
-        assert_eq!(parse_list("0"), Some((0, 1)));
-        assert_eq!(parse_list(""), None);
-        assert_eq!(parse_list("3-1"), None);
+    fn lists_are_ranges_and_numbers() {
+        assert_eq!(ranges("0-3,7\n"), Some(vec![0..=3, 7..=7]));
+        assert_eq!(ranges("0\n"), Some(vec![0..=0]));
+        for wrong in ["", "\n", "3-1", "a", "0-", "0-70000"] {
+            assert_eq!(ranges(wrong), None, "{wrong:?}");
+        }
     }
 
     #[test]
@@ -126,6 +148,18 @@ mod tests {
         let mut visited = Vec::new();
         on_each(&mut |cpu| visited.push(cpu.index));
         assert_eq!(visited.len(), before.count() as usize);
+        assert_eq!(sched_getaffinity(None).unwrap(), before);
+    }
+
+    #[test]
+    fn a_visit_leaves_the_thread_where_it_may_run() {
+        let before = sched_getaffinity(None).unwrap();
+        let highest = (0..CpuSet::MAX_CPU).rfind(|&index| before.is_set(index)).unwrap() as u16;
+        let mut visited = None;
+        visit(highest, |cpu| visited = Some(cpu.index));
+        assert_eq!(visited, Some(highest));
+        // No machine has it.
+        visit(1023, |cpu| panic!("{cpu:?}"));
         assert_eq!(sched_getaffinity(None).unwrap(), before);
     }
 }

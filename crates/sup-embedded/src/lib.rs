@@ -24,6 +24,7 @@ mod cpu;
 mod debugger;
 mod gip;
 mod host;
+mod hotplug;
 mod image;
 mod locked;
 mod mapping;

@@ -3,6 +3,9 @@
 //! One thread, or one for each processor if each has its own entry. A thread sleeps to absolute
 //! deadlines, so that ticks do not drift; what it misses it skips. Signals are blocked in these
 //! threads: a signal to the process is for the program's own threads, whose waits it interrupts.
+//!
+//! The first thread also watches for processors that come and go. The kernel moves a thread away from a
+//! processor that goes; it does not tick for another one, and tries to get back now and then.
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -12,8 +15,11 @@ use std::thread::JoinHandle;
 use sup_abi::{Nanoseconds, Status};
 use sup_core::Deadline;
 use sup_core::gip::GipTicker;
+use sup_core::gip::read::Counter;
 use sup_core::host::{Interruption, Wait, WaitQueue};
 
+use crate::clock::Tsc;
+use crate::hotplug::{self, Watch};
 use crate::wait::FutexQueue;
 use crate::{EmbeddedHost, clock, cpu};
 
@@ -44,17 +50,23 @@ impl GipTimer {
         let ticker = Arc::new(ticker);
         let mut processors = Vec::new();
         if ticker.is_per_cpu() {
-            cpu::on_each(&mut |cpu| processors.push(Some(usize::from(cpu.index))));
-        } else {
+            let here = cpu::summary().table_size;
+            let allowed = cpu::allowed().unwrap_or_default();
+            processors
+                .extend(allowed.into_iter().flatten().filter(|index| *index < here).map(Some));
+        }
+        if processors.is_empty() {
             processors.push(None);
         }
         let mut timer = Self { stop: Arc::default(), threads: Vec::new() };
+        let mut watch = Watch::new();
         let _blocked = BlockedSignals::block();
         for processor in processors {
             let (stop, ticker, host) = (timer.stop.clone(), ticker.clone(), host.clone());
+            let watch = watch.take();
             let thread = std::thread::Builder::new()
                 .name("supdrv-gip".into())
-                .spawn(move || run(&stop, &ticker, &host, interval, processor))
+                .spawn(move || run(&stop, &ticker, &host, interval, processor, watch))
                 .map_err(|error| {
                     tracing::error!(target: "supdrv", %error, "cannot start a timer thread");
                     Status::VERR_NO_MEMORY
@@ -82,13 +94,13 @@ fn run(
     ticker: &GipTicker<EmbeddedHost>,
     host: &EmbeddedHost,
     interval: Nanoseconds,
-    processor: Option<usize>,
+    processor: Option<u16>,
+    mut watch: Option<Watch>,
 ) {
-    if let Some(index) = processor {
-        cpu::pin_to(index);
-    }
+    let period = u64::try_from(hotplug::PERIOD.as_nanos()).unwrap_or(u64::MAX);
     let step = interval.get().max(1);
     let mut next = clock::now().get();
+    let mut next_look = next;
     loop {
         let deadline = Deadline::at_nanos(next);
         let wait = Wait { deadline, interruption: Interruption::Ignored };
@@ -96,6 +108,14 @@ fn run(
         let stopped = || stop.is_set.load(Ordering::Acquire).then_some(());
         if stop.queue.wait(wait, stopped).is_ok() {
             return;
+        }
+        if let Some(watch) = watch.as_mut().filter(|_| next >= next_look) {
+            next_look = next + period;
+            watch.look(ticker, host);
+        }
+        if processor.is_some_and(|index| Tsc.current_cpu() != index && !cpu::pin_to(index)) {
+            next += period;
+            continue;
         }
         ticker.tick(host);
         let missed = clock::now().get().saturating_sub(next) / step;

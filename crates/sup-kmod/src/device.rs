@@ -13,8 +13,9 @@
 //!
 //! # When the driver is there
 //! [`DRIVER`] is set by [`supdrv_start`] before the device exists, and cleared by [`supdrv_stop`] after
-//! it is gone: the kernel calls that only when no file is open and no mapping is left. Everything else
-//! here runs for an open file, and so does all code of modules.
+//! it is gone: the kernel calls that only when no file is open and no mapping is left. What the kernel
+//! tells of processors comes between the two. Everything else here runs for an open file, and so does all
+//! code of modules.
 
 use core::ffi::{c_int, c_long, c_void};
 use core::mem::{ManuallyDrop, MaybeUninit};
@@ -24,7 +25,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 use sup_abi::Status;
 use sup_abi::request::{HEADER_BYTES, Header, MAX_PACKET_BYTES, PROTOCOL_VERSION, ioctl};
 use sup_alloc::{Arc, Vec};
-use sup_core::host::LogLevel;
+use sup_core::host::{Host, LogLevel};
 use sup_core::{Driver, PacketError, Session};
 use sup_ring0::Ring0;
 use zerocopy::{FromBytes, IntoBytes};
@@ -47,7 +48,8 @@ fn with_driver<T>(work: impl FnOnce(&Arc<Driver<KernelHost>>) -> T) -> Option<T>
     // Acquire: pairs with the release in `supdrv_start`.
     let raw = NonNull::new(DRIVER.load(Ordering::Acquire))?;
     // SAFETY: `supdrv_start` gave away an `Arc` of this type, which `supdrv_stop` takes back only when
-    // no file is open, hence not while this runs; it is not dropped here.
+    // no file is open and the kernel tells of processors no more, hence not while this runs; it is not
+    // dropped here.
     let driver = ManuallyDrop::new(unsafe { Arc::from_raw(raw) });
     Some(work(&driver))
 }
@@ -79,7 +81,7 @@ extern "C" fn supdrv_start() -> c_int {
                     env!("CARGO_PKG_VERSION"),
                     PROTOCOL_VERSION >> 16,
                     PROTOCOL_VERSION & 0xffff,
-                    page.cOnlineCpus.load(Ordering::Relaxed),
+                    driver.host().cpus().online,
                     page.u32Mode.load(Ordering::Relaxed),
                 ),
             );
@@ -98,6 +100,20 @@ extern "C" fn supdrv_stop() {
     if let Some(raw) = NonNull::new(DRIVER.swap(core::ptr::null_mut(), Ordering::AcqRel)) {
         // SAFETY: `supdrv_start` gave away an `Arc` of this type; the swap takes it back once.
         drop(unsafe { Arc::<Driver<KernelHost>>::from_raw(raw) });
+    }
+}
+
+/// The current processor is online: at the start, or because it came.
+#[unsafe(no_mangle)]
+extern "C" fn supdrv_cpu_comes() {
+    with_driver(|driver| driver.cpu_comes(cpu::current()));
+}
+
+/// A processor goes offline.
+#[unsafe(no_mangle)]
+extern "C" fn supdrv_cpu_goes(cpu: u32) {
+    if let Ok(index) = u16::try_from(cpu) {
+        with_driver(|driver| driver.cpu_goes(index));
     }
 }
 

@@ -15,6 +15,7 @@
 //! the end; the exit status is 0 if nothing failed.
 //!
 //! [`games`] holds the tests by subject, [`kill`] the dying processes, [`cycles`] the insertions,
+//! [`hotplug`] the processors that come and go,
 //! [`lockdown`] what is refused there, [`faults`] the refused allocations, [`fuzz`] the noise and
 //! [`figures`] the costs. [`check`] runs and reports, [`process`] makes processes, [`device`] speaks
 //! to the driver without the library, [`region`] is memory to misbehave with, [`observer`] sees what
@@ -27,6 +28,7 @@ mod faults;
 mod figures;
 mod fuzz;
 mod games;
+mod hotplug;
 mod kill;
 mod lockdown;
 mod observer;
@@ -57,6 +59,8 @@ enum Command {
     Kill(kill::Args),
     /// Inserts and removes the driver under load
     Cycles(cycles::Args),
+    /// Takes a processor off line and on again while the time is read
+    Hotplug(hotplug::Args),
     /// Sends requests from well-formed to noise, by several threads on several sessions
     Fuzz(fuzz::Args),
     /// Lets the kernel refuse every allocation of every operation in turn
@@ -75,6 +79,7 @@ fn main() -> ExitCode {
         Command::Games(args) => games::run(&args),
         Command::Kill(args) => kill::run(&args),
         Command::Cycles(args) => cycles::run(&args),
+        Command::Hotplug(args) => hotplug::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Faults(args) => faults::run(&args),
         Command::Figures(args) => figures::run(&args),

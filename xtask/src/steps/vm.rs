@@ -16,13 +16,14 @@ pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
         Suite::kernel("kill", Some(50)),
         Suite::kernel("fuzz", Some(20_000)),
         Suite::cycles(10),
+        Suite::hotplug(),
     ];
     guest(project, GuestArgs::with_kernel("6.1"), &own)
 }
 
 pub(super) fn linux_6_12(project: &Project) -> Result<Verdict> {
     // The last one, because what it does stays.
-    let own = [Suite::kernel("games", None), Suite::kernel("lockdown", None)];
+    let own = [Suite::kernel("games", None), Suite::hotplug(), Suite::kernel("lockdown", None)];
     guest(project, GuestArgs::with_kernel("6.12"), &own)
 }
 
@@ -39,6 +40,7 @@ pub(super) fn debug_kernel(project: &Project) -> Result<Verdict> {
         Suite::kernel("kill", Some(500)),
         Suite::kernel("fuzz", Some(1_000_000)),
         Suite::cycles(200),
+        Suite::hotplug(),
     ];
     guest(project, args, &own)
 }

@@ -40,6 +40,11 @@ impl Suite {
         Self { name, backend: Backend::Kernel, is_inserted: true, command }
     }
 
+    /// Takes a processor off line and on again, with drivers that it inserts itself.
+    pub(crate) fn hotplug() -> Self {
+        Self { is_inserted: false, ..Self::kernel("hotplug", None) }
+    }
+
     /// Inserts and removes the driver itself, so many times.
     pub(crate) fn cycles(count: u32) -> Self {
         Self { is_inserted: false, ..Self::kernel("cycles", Some(count)) }

@@ -16,24 +16,32 @@
 //! finds the same even number before and after it read the counter has read it before the writer did;
 //! so on the common line no reader ever gets a time that a later line falls behind.
 //!
-//! Lock order: `users` (sleeping), then an entry's updater (spinning). A tick takes the second only,
-//! and does not wait for it.
+//! # Processors that come and go
+//! The backend tells of each processor that is there when the driver starts, and of each that comes or
+//! goes later ([`cpus`]). In asynchronous mode a line of a processor that was away is not continued:
+//! its counter may have been set to zero. The mode stays as it was found; on a machine whose counters
+//! run together the system sees to it that those of late processors do.
+//!
+//! Lock order: `users` (sleeping) or `arrivals` (spinning), never both, then an entry's updater
+//! (spinning). A tick takes the last only, and does not wait for it.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use sup_abi::{
     CpuId, GIP_APIC_TABLE_ENTRIES, GIP_CPU_SET_TABLE_ENTRIES, GIP_MAX_CPUS, Nanoseconds, PAGE_SIZE,
-    SUPGIPCPU, SUPGIPCPUSTATE, SUPGIPMODE, SUPGLOBALINFOPAGE, SUPGLOBALINFOPAGE_MAGIC,
-    SUPGLOBALINFOPAGE_VERSION, Status,
+    SUPGIPCPU, SUPGIPCPUSTATE, SUPGIPMODE, SUPGLOBALINFOPAGE_MAGIC, SUPGLOBALINFOPAGE_VERSION,
+    Status,
 };
 use sup_alloc::{Arc, Vec};
 
 use crate::Lock;
 use crate::host::{CpuIdentity, GipMemory, Host, LogLevel};
 
+mod cpus;
 pub mod read;
 pub mod update;
 
+use cpus::Arrivals;
 use update::Updater;
 
 /// Time between two ticks.
@@ -54,6 +62,9 @@ pub(crate) struct Gip<H: Host> {
     mode: SUPGIPMODE,
     /// Sessions that have the page mapped.
     users: Lock<H::Mutex, u64>,
+    /// Whether ticks come: there are users.
+    is_running: AtomicBool,
+    arrivals: Lock<H::SpinLock, Arrivals>,
     /// One for each entry that is updated: the first alone in synchronous mode.
     updaters: Vec<Lock<H::SpinLock, Updater>>,
 }
@@ -79,7 +90,14 @@ impl<H: Host> Gip<H> {
         for _ in 0..entries {
             updaters.try_push(Lock::new(Updater::new(UPDATE_INTERVAL)))?;
         }
-        let gip = Self { memory, mode, users: Lock::new(0), updaters };
+        let gip = Self {
+            memory,
+            mode,
+            users: Lock::new(0),
+            is_running: AtomicBool::new(false),
+            arrivals: Lock::new(Arrivals::default()),
+            updaters,
+        };
         gip.initialise(host);
         Ok(gip)
     }
@@ -104,12 +122,6 @@ impl<H: Host> Gip<H> {
         for slot in page.aiCpuFromApicId.iter().chain(&page.aiCpuFromCpuSetIdx) {
             slot.store(NO_CPU, relaxed);
         }
-        let mut next_entry = 0;
-        host.on_each_cpu(&mut |cpu| {
-            if self.bring_online(page, next_entry, cpu) {
-                next_entry = next_entry.saturating_add(1);
-            }
-        });
         for index in 0..usize::from(cpus.possible).min(GIP_CPU_SET_TABLE_ENTRIES) {
             page.PossibleCpuSet.add(index);
         }
@@ -120,7 +132,6 @@ impl<H: Host> Gip<H> {
         page.u32UpdateHz.store(UPDATE_HZ, relaxed);
         page.u32UpdateIntervalNS.store(interval_ns(), relaxed);
         page.u64NanoTSLastUpdateHz.store(now.get(), relaxed);
-        page.cOnlineCpus.store(cpus.online, relaxed);
         page.cPresentCpus.store(cpus.present, relaxed);
         page.cPossibleCpus.store(cpus.possible, relaxed);
         page.idCpuMax.store(u32::from(cpus.table_size).saturating_sub(1), relaxed);
@@ -128,28 +139,26 @@ impl<H: Host> Gip<H> {
         page.u32Magic.store(SUPGLOBALINFOPAGE_MAGIC, Ordering::Release);
     }
 
-    /// Fills the entry of a processor and points the tables at it; false if there is no room for it.
-    fn bring_online(&self, page: &SUPGLOBALINFOPAGE, index: u16, cpu: CpuIdentity) -> bool {
-        let relaxed = Ordering::Relaxed;
-        let set_index = usize::from(cpu.index);
-        let (Some(entry), Some(from_set)) =
-            (self.memory.cpus().get(usize::from(index)), page.aiCpuFromCpuSetIdx.get(set_index))
-        else {
-            return false;
+    /// A processor is there. In asynchronous mode the caller runs on it. Never sleeps.
+    pub(crate) fn cpu_comes(&self, host: &H, cpu: CpuIdentity) {
+        let page = self.memory.page();
+        let start_line = || {
+            // Relaxed: if the first user comes just now, it starts all lines itself.
+            if self.mode != SUPGIPMODE::AsyncTsc || !self.is_running.load(Ordering::Relaxed) {
+                return;
+            }
+            let entry = cpus::entry_index(page, cpu.index);
+            if let Some(mut updater) = self.updaters.get(entry).and_then(Lock::try_lock) {
+                updater.restart();
+            }
+            self.tick(host);
         };
-        let apic = u16::try_from(cpu.apic).unwrap_or(NO_CPU);
-        entry.idApic.store(apic, relaxed);
-        entry.idCpu.store(u32::from(cpu.index), relaxed);
-        entry.iCpuSet.store(i16::try_from(cpu.index).unwrap_or(-1), relaxed);
-        if let Some(from_apic) = page.aiCpuFromApicId.get(usize::from(apic)) {
-            from_apic.store(index, relaxed);
-        }
-        from_set.store(index, relaxed);
-        page.OnlineCpuSet.add(set_index);
-        page.PresentCpuSet.add(set_index);
-        // Release: the state is the last thing of an entry to be seen.
-        entry.enmState.store(SUPGIPCPUSTATE::Online.into(), Ordering::Release);
-        true
+        self.arrivals.lock().come(page, self.memory.cpus(), cpu, start_line);
+    }
+
+    /// The processor with this set index is gone. Never sleeps.
+    pub(crate) fn cpu_goes(&self, index: u16) {
+        self.arrivals.lock().go(self.memory.page(), self.memory.cpus(), index);
     }
 
     /// Counts one more session that has the page, and starts the timer for the first.
@@ -172,7 +181,10 @@ impl<H: Host> Gip<H> {
                 SUPGIPMODE::AsyncTsc => host.on_each_cpu(&mut |_| this.tick(host)),
                 _ => this.tick(host),
             }
-            host.start_gip_timer(GipTicker(this.clone()), UPDATE_INTERVAL)?;
+            // Relaxed: see `cpu_comes`.
+            this.is_running.store(true, Ordering::Relaxed);
+            host.start_gip_timer(GipTicker(this.clone()), UPDATE_INTERVAL)
+                .inspect_err(|_| this.is_running.store(false, Ordering::Relaxed))?;
         }
         *users = users.saturating_add(1);
         Ok(())
@@ -184,20 +196,17 @@ impl<H: Host> Gip<H> {
         *users = users.saturating_sub(1);
         if *users == 0 {
             host.stop_gip_timer();
+            // Relaxed: see `cpu_comes`.
+            self.is_running.store(false, Ordering::Relaxed);
         }
     }
 
     /// Updates the entry that the current processor is responsible for. Never sleeps.
     fn tick(&self, host: &H) {
         let index = match self.mode {
-            SUPGIPMODE::AsyncTsc => {
-                let set_index = usize::from(host.current_cpu().index);
-                let from_set = self.memory.page().aiCpuFromCpuSetIdx.get(set_index);
-                from_set.map_or(NO_CPU, |index| index.load(Ordering::Relaxed))
-            }
+            SUPGIPMODE::AsyncTsc => cpus::entry_index(self.memory.page(), host.current_cpu().index),
             _ => 0,
         };
-        let index = usize::from(index);
         let (Some(entry), Some(updater)) =
             (self.memory.cpus().get(index), self.updaters.get(index))
         else {
@@ -242,6 +251,25 @@ impl<H: Host> GipTicker<H> {
     /// Never sleeps.
     pub fn tick(&self, host: &H) {
         self.0.tick(host);
+    }
+
+    /// Whether the page says that the processor with this set index is there. Never sleeps.
+    pub fn is_online(&self, index: u16) -> bool {
+        let memory = &self.0.memory;
+        cpus::entry_of(memory.page(), memory.cpus(), index).is_some_and(|entry| {
+            // Acquire: pairs with the release of the state.
+            entry.enmState.load(Ordering::Acquire) == SUPGIPCPUSTATE::Online.into()
+        })
+    }
+
+    /// What [`Driver::cpu_comes`](crate::Driver::cpu_comes) does.
+    pub fn cpu_comes(&self, host: &H, cpu: CpuIdentity) {
+        self.0.cpu_comes(host, cpu);
+    }
+
+    /// What [`Driver::cpu_goes`](crate::Driver::cpu_goes) does.
+    pub fn cpu_goes(&self, index: u16) {
+        self.0.cpu_goes(index);
     }
 
     /// True if every processor needs its own ticks.

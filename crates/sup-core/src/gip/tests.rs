@@ -4,16 +4,25 @@ extern crate std;
 
 use core::sync::atomic::Ordering;
 
+use sup_alloc::Arc;
+
 use super::NEVER_UPDATED_HZ;
 use crate::Driver;
-use crate::host::GipMemory;
+use crate::host::{CpuIdentity, GipMemory, Host};
 use crate::testing::TestHost;
 
-#[test]
-fn every_processor_has_a_true_line_before_the_first_timer_tick() {
+/// A driver in asynchronous mode that was told of four processors.
+fn four_processors() -> Arc<Driver<TestHost>> {
     let host = TestHost::default();
     host.record.more_cpus.store(3, Ordering::Relaxed);
     let driver = Driver::start(host).unwrap();
+    driver.host().on_each_cpu(&mut |cpu| driver.cpu_comes(cpu));
+    driver
+}
+
+#[test]
+fn every_processor_has_a_true_line_before_the_first_timer_tick() {
+    let driver = four_processors();
     let session = driver.open_session(()).unwrap();
     driver.map_gip(&session).unwrap();
     let entries = driver.gip().memory().cpus();
@@ -22,4 +31,44 @@ fn every_processor_has_a_true_line_before_the_first_timer_tick() {
         assert_ne!(entry.u64CpuHz.load(Ordering::Relaxed), NEVER_UPDATED_HZ);
     }
     driver.close_session(session);
+}
+
+#[test]
+fn a_processor_that_comes_back_starts_a_new_line_if_the_page_is_in_use() {
+    let driver = four_processors();
+    let entry = &driver.gip().memory().cpus()[2];
+    let transaction = || entry.u32TransactionId.load(Ordering::Relaxed);
+    let away_and_back = || {
+        driver.cpu_goes(2);
+        driver.host().record.current_cpu.store(2, Ordering::Relaxed);
+        driver.cpu_comes(CpuIdentity { index: 2, apic: 2 });
+        driver.host().record.current_cpu.store(0, Ordering::Relaxed);
+    };
+    let untouched = transaction();
+    away_and_back();
+    assert_eq!(transaction(), untouched, "nobody uses the page");
+    let session = driver.open_session(()).unwrap();
+    driver.map_gip(&session).unwrap();
+    let first = transaction();
+    away_and_back();
+    assert_eq!(transaction(), first + 2);
+    assert_eq!(driver.gip_page().cOnlineCpus.load(Ordering::Relaxed), 4);
+    driver.close_session(session);
+}
+
+#[test]
+fn ring_zero_counts_as_a_user_without_a_mapping() {
+    let driver = four_processors();
+    let session = driver.open_session(()).unwrap();
+    let is_running = || driver.gip().is_running.load(Ordering::Relaxed);
+    for _ in 0..2 {
+        driver.want_gip_updates(&session).unwrap();
+        assert!(is_running());
+    }
+    driver.map_gip(&session).unwrap();
+    driver.unmap_gip(&session);
+    assert!(!is_running(), "one unmap undoes all maps");
+    driver.want_gip_updates(&session).unwrap();
+    driver.close_session(session);
+    assert!(!is_running(), "the end of the session undoes them too");
 }
