@@ -3,7 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::{_mm_lfence, _rdtsc};
 use std::sync::OnceLock;
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::time::{ClockId, clock_gettime};
 use sup_abi::Nanoseconds;
@@ -70,6 +70,27 @@ impl Counter for Tsc {
     #[inline]
     fn current_cpu(&self) -> u16 {
         u16::try_from(rustix::thread::sched_getcpu()).unwrap_or(u16::MAX)
+    }
+}
+
+/// The time stamp counter without a fence: the processor may read it before it has seen what others have
+/// written, so that nothing follows from it for other threads.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UnorderedTsc;
+
+impl Counter for UnorderedTsc {
+    #[inline]
+    fn read_before(&self, cell: &AtomicU32) -> (u64, u32) {
+        // SAFETY: every x86-64 processor has the instruction, and Linux does not forbid it to processes
+        // unless they ask for that (PR_SET_TSC).
+        let tsc = unsafe { _rdtsc() };
+        // Relaxed: it is the point of this counter that nothing is ordered.
+        (tsc, cell.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn current_cpu(&self) -> u16 {
+        Tsc.current_cpu()
     }
 }
 

@@ -41,6 +41,6 @@ pub mod trust;
 
 pub use calls::ThreadCalls;
 pub use client::Client;
-pub use clock::Tsc;
+pub use clock::{Tsc, UnorderedTsc};
 pub use host::EmbeddedHost;
 pub use words::Words;
