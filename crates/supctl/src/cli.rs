@@ -2,6 +2,8 @@
 
 mod module;
 
+use std::path::PathBuf;
+
 use anstyle::{AnsiColor, Style};
 use clap::builder::Styles;
 use clap::{Args, Parser, Subcommand};
@@ -57,12 +59,30 @@ pub(crate) struct DoctorArgs {
     pub(crate) json: bool,
 }
 
-/// Look once at the Global Information Page, the driver's clock
+/// Look at the Global Information Page, the driver's clock
+///
+/// Once, again and again, or for a while with a picture at the end.
 #[derive(Debug, Args)]
 pub(crate) struct GipArgs {
-    /// Print one JSON document
-    #[arg(long)]
+    /// Print one JSON document; with --watch one a line
+    #[arg(long, conflicts_with = "plot")]
     pub(crate) json: bool,
+    /// Look until Ctrl-C: a table that stays in its place on a terminal, else a line for each processor
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Time between two looks
+    #[arg(long, value_name = "MS", default_value_t = 1000, requires = "watch")]
+    pub(crate) interval_ms: u64,
+    /// End after so many looks
+    #[arg(long, value_name = "N", requires = "watch")]
+    pub(crate) count: Option<u64>,
+    /// Measure, and draw error and interval over time and a histogram of what a read costs
+    #[arg(long, value_name = "FILE.svg", conflicts_with = "watch")]
+    pub(crate) plot: Option<PathBuf>,
+    /// How long to measure
+    #[arg(long, value_name = "S", default_value_t = 10, requires = "plot",
+          value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) seconds: u64,
 }
 
 /// Explain a status, by its number or its name; without one, list them all

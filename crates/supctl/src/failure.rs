@@ -28,6 +28,10 @@ pub(crate) enum Failure {
     Missing { what: &'static str, how: &'static str },
     /// A tool failed, with what it said.
     Build { tool: String, text: String },
+    /// A picture cannot be drawn.
+    Drawing(String),
+    /// Signals cannot be caught.
+    Signals(io::Error),
     /// Standard output takes no more.
     Output(io::Error),
     /// A status that this version has no name for.
@@ -68,6 +72,8 @@ impl fmt::Display for Failure {
             }
             Self::Missing { what, how } => write!(f, "{what} is missing: {how}"),
             Self::Build { tool, text } => write!(f, "{tool} failed:\n{text}"),
+            Self::Drawing(sentence) => write!(f, "cannot draw: {sentence}"),
+            Self::Signals(error) => write!(f, "cannot wait for Ctrl-C: {error}"),
             Self::Output(error) => {
                 write!(f, "standard output: {}: {error}", io_status(error))
             }

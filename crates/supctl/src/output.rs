@@ -52,6 +52,55 @@ pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
     line(text.map_err(|error| Failure::Output(error.into()))?)
 }
 
+/// Prints a JSON document on a line of its own; false if nobody reads any more.
+pub(crate) fn json_line(document: &impl Serialize) -> Result<bool, Failure> {
+    let text = serde_json::to_string(document).map_err(|error| Failure::Output(error.into()))?;
+    write_live(|out| writeln!(out, "{text}"))
+}
+
+/// Writes one of many things; false if nobody reads any more.
+fn write_live(work: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<bool, Failure> {
+    let mut stdout = anstream::stdout().lock();
+    match work(&mut stdout).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::Output(error)),
+    }
+}
+
+/// Looks at the Global Information Page: on a terminal a table that each new one takes the place of, in a
+/// pipe a line a processor.
+#[derive(Debug, Default)]
+pub(crate) struct LiveTable {
+    /// Lines of the last table on the terminal.
+    lines: usize,
+    has_header: bool,
+}
+
+impl LiveTable {
+    /// Shows a look; false if nobody reads any more.
+    pub(crate) fn show(&mut self, look: &Look) -> Result<bool, Failure> {
+        let medium = Medium::of_stdout();
+        if medium == Medium::Pipe {
+            let rows = tables::cpu_lines(look, std::mem::replace(&mut self.has_header, true));
+            return write_live(|out| out.write_all(rows.as_bytes()));
+        }
+        let table = tables::cpus(&look.cpus, medium);
+        let text = format!(
+            "{BOLD}{}{BOLD:#}, {} updates a second, {} ns  {DIM}Ctrl-C ends{DIM:#}\n{table}\n",
+            look.mode, look.update_hz, look.now_ns
+        );
+        let up = std::mem::replace(&mut self.lines, text.lines().count());
+        write_live(|out| {
+            if up > 0 {
+                // Up to the first line of the last table, and empty the rest.
+                write!(out, "\x1b[{up}A\x1b[J")?;
+            }
+            out.write_all(text.as_bytes())
+        })
+    }
+}
+
 /// Prints names with their values, one a line.
 pub(crate) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();

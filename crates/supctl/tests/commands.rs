@@ -3,8 +3,11 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
 
 use common::{command, file, path, run, supctl};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sup_modules::{HELLO, hello};
 use zerocopy::{FromBytes, IntoBytes};
@@ -201,6 +204,69 @@ fn the_page_can_be_looked_at() {
     assert!(look["update_hz"].as_u64().is_some_and(|hz| hz > 0), "{look}");
     assert!(look["cpus"][0]["hz"].as_u64().is_some_and(|hz| hz > 1_000_000), "{look}");
     assert!(look["ahead_of_monotonic_ns"].as_i64().is_some(), "{look}");
+}
+
+#[test]
+fn the_page_can_be_watched() {
+    let watch = ["gip", "--watch", "--interval-ms", "20", "--count", "3"];
+    let text = supctl(&watch);
+    assert_eq!(text.exit, Some(0), "{}", text.stderr);
+    assert!(!text.stdout.contains('\x1b'), "{}", text.stdout);
+    let (header, rows) = text.stdout.split_once('\n').expect("a header");
+    assert!(header.trim_start().starts_with("time ns"), "{header}");
+    let times: Vec<u64> = rows
+        .lines()
+        .map(|row| row.split_whitespace().next().expect("a time").parse().expect("a number"))
+        .collect();
+    assert!(times.len() >= 3 && times.is_sorted() && times.first() < times.last(), "{times:?}");
+
+    let json = supctl(&[&watch[..], &["--json"]].concat());
+    let looks: Vec<Value> =
+        json.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(looks.len(), 3);
+    let ahead = looks[2]["cpus"][0]["ahead_ns"].as_i64().expect("an error");
+    assert!(ahead.abs() < 1_000_000, "{ahead} ns ahead");
+}
+
+#[test]
+fn a_watch_ends_cleanly_when_it_is_interrupted() {
+    let mut child = command(&["gip", "--watch", "--interval-ms", "10"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("supctl starts");
+    let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("a line");
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::INT).expect("it runs");
+    stdout.read_to_string(&mut line).expect("the rest");
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    assert!(line.ends_with('\n'), "the last line is whole: {line}");
+}
+
+#[test]
+fn a_picture_of_the_page_is_drawn() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("gip.svg");
+    let name = file.to_str().expect("a plain name");
+    let drawn = supctl(&["gip", "--plot", name, "--seconds", "1"]);
+    assert_eq!(drawn.exit, Some(0), "{}", drawn.stderr);
+    assert!(drawn.stdout.contains("median error"), "{}", drawn.stdout);
+    let text = fs::read_to_string(&file).expect("the picture");
+    assert!(text.starts_with("<svg") && text.trim_end().ends_with("</svg>"));
+    for caption in
+        ["Error against CLOCK_MONOTONIC", "Interval between updates", "What a read costs"]
+    {
+        assert!(text.contains(caption), "{caption}");
+    }
+    assert!(text.matches("<polyline").count() >= 2, "two curves");
+    let nowhere = supctl(&["gip", "--plot", "/nonexistent/gip.svg", "--seconds", "1"]);
+    assert_eq!(nowhere.exit, Some(1));
+    assert!(
+        nowhere.stderr.contains("/nonexistent/gip.svg: VERR_FILE_NOT_FOUND"),
+        "{}",
+        nowhere.stderr
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use comfy_table::{
 use sup::Status;
 
 use crate::doctor::{Check, Report};
-use crate::gip::Cpu;
+use crate::gip::{Cpu, Look};
 use crate::module::{Listed, User};
 
 /// Where a table goes.
@@ -107,6 +107,7 @@ pub(super) fn cpus(cpus: &[Cpu], medium: Medium) -> String {
         "APIC id",
         "frequency Hz",
         "interval ns",
+        "ahead ns",
         "interval ticks",
         "transaction",
         "errors",
@@ -118,6 +119,7 @@ pub(super) fn cpus(cpus: &[Cpu], medium: Medium) -> String {
             cpu.apic_id.to_string(),
             cpu.hz.map_or_else(|| "-".to_owned(), |hz| hz.to_string()),
             cpu.interval_ns.to_string(),
+            cpu.ahead_ns.map_or_else(|| "-".to_owned(), |ahead| ahead.to_string()),
             cpu.interval_ticks.to_string(),
             cpu.transaction.to_string(),
             cpu.errors.to_string(),
@@ -127,6 +129,27 @@ pub(super) fn cpus(cpus: &[Cpu], medium: Medium) -> String {
         align_right(&mut table, column);
     }
     table.trim_fmt()
+}
+
+/// A line for each processor, under a header unless there was one before.
+pub(super) fn cpu_lines(look: &Look, has_header: bool) -> String {
+    let mut text = String::new();
+    if !has_header {
+        text.push_str("        time ns  cpu            Hz  interval ns    ahead ns  errors\n");
+    }
+    for cpu in &look.cpus {
+        let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+        text.push_str(&format!(
+            "{:>15}  {:>3}  {:>12}  {:>11}  {:>10}  {:>6}\n",
+            look.now_ns,
+            cpu.id,
+            or_dash(cpu.hz.map(|hz| hz.to_string())),
+            cpu.interval_ns,
+            or_dash(cpu.ahead_ns.map(|ahead| ahead.to_string())),
+            cpu.errors,
+        ));
+    }
+    text
 }
 
 /// The modules that are loaded, by name.
