@@ -2,7 +2,7 @@
 //!
 //! A thin skin over [`sup`]: what a program in C names by number, address or name is looked up by the
 //! driver ([`sup::raw`]). Here is what C adds: one session for the process ([`process`]) that calls in any
-//! thread may use while another one ends it ([`calls`]), pointers ([`pointer`]), texts of errors
+//! thread may use while another one ends it ([`calls`]), pointers ([`mod@pointer`]), texts of errors
 //! ([`error_info`]), and functions that no panic leaves ([`entry`]). Each group of the header has its
 //! file: [`init`], [`gip`], [`semaphores`], [`memory`], [`pages`], [`modules`], [`vmm`], [`platform`].
 //!
