@@ -44,6 +44,7 @@ pub(crate) enum Command {
     /// Ring-0 modules
     #[command(subcommand)]
     Module(ModuleCommand),
+    Verify(VerifyPathArgs),
     Gip(GipArgs),
     Status(StatusArgs),
     Completions(CompletionsArgs),
@@ -54,6 +55,22 @@ pub(crate) enum Command {
 /// Exits with 0 only if every check passed. A check that failed says what to do.
 #[derive(Debug, Default, Args)]
 pub(crate) struct DoctorArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Say whether root alone can change a file or folder, and list everything that says otherwise
+///
+/// Every folder above it counts too. Nothing is changed, and Ctrl-C ends it at any time. Exits with 0 only
+/// if there is no violation.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyPathArgs {
+    /// From the root, without links, `.` and `..`
+    pub(crate) path: PathBuf,
+    /// All that is in the folder, too
+    #[arg(short, long)]
+    pub(crate) recursive: bool,
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,

@@ -16,6 +16,7 @@ mod log;
 mod module;
 mod output;
 mod status;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Doctor(args) => return doctor::run(&args),
+        Command::Verify(args) => return verify::run(&args),
         Command::Module(command) => module::run(&command)?,
         Command::Gip(args) => gip::run(&args)?,
         Command::Status(args) => status::run(&args)?,

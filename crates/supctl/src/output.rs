@@ -18,6 +18,7 @@ use crate::doctor::Report;
 use crate::failure::Failure;
 use crate::gip::Look;
 use crate::module::Listed;
+use crate::verify::Survey;
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
@@ -188,6 +189,24 @@ pub(crate) fn gip(look: &Look) -> Result<(), Failure> {
 /// Prints the modules that are loaded.
 pub(crate) fn modules(modules: &[Listed]) -> Result<(), Failure> {
     line(tables::modules(modules, Medium::of_stdout()))
+}
+
+/// Prints what a verification found.
+pub(crate) fn survey(survey: &Survey) -> Result<(), Failure> {
+    let path = survey.path.escape_debug();
+    let below = match survey.folders.saturating_add(survey.files) {
+        0 => String::new(),
+        _ => format!(", with {} folders and {} files in it", survey.folders, survey.files),
+    };
+    if survey.is_trusted {
+        return line(format_args!("'{path}' can be trusted: root alone can change it{below}"));
+    }
+    line(tables::violations(&survey.violations, Medium::of_stdout()))?;
+    write(|out| {
+        let count = survey.violations.len();
+        let noun = if count == 1 { "violation" } else { "violations" };
+        writeln!(out, "\n{RED}'{path}' cannot be trusted: {count} {noun}{RED:#}{below}")
+    })
 }
 
 /// Prints statuses with their meanings.

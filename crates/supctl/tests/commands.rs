@@ -24,6 +24,7 @@ fn every_command_has_help() {
         &["module", "load", "--help"],
         &["module", "call", "--help"],
         &["module", "list", "--help"],
+        &["verify", "--help"],
         &["gip", "--help"],
         &["status", "--help"],
         &["completions", "--help"],
@@ -46,6 +47,7 @@ fn cannot_say_nonsense() {
         &["module", "call", "hello.r0", "hello", "one"],
         &["module", "call", "hello.r0", "hello", "1", "--arg", "0xg"],
         &["module", "call", "hello.r0", "hello", "1", "--output", "out"],
+        &["verify"],
         &["status", "VERR_NONSENSE"],
         &["completions", "cmd.exe"],
     ] {

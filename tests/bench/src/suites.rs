@@ -1,6 +1,7 @@
 //! [`SUITES`]: everything that can be measured, by suite.
 
 mod gip;
+mod hardened;
 mod loader;
 mod memory;
 mod raw;
@@ -27,7 +28,7 @@ pub(crate) struct Suite {
 }
 
 /// All suites, in the order in which they run.
-pub(crate) const SUITES: [Suite; 5] = [
+pub(crate) const SUITES: [Suite; 6] = [
     Suite {
         name: "slice",
         about: "the main job: events, service calls, loading, closing a session",
@@ -57,6 +58,12 @@ pub(crate) const SUITES: [Suite; 5] = [
         about: "modules: what lets them in, calls them and finds what is in them",
         run: loader::run,
         skips: Vec::new,
+    },
+    Suite {
+        name: "hardened",
+        about: "verifying who can write a file, and all files of a tree",
+        run: hardened::run,
+        skips: hardened::skips,
     },
 ];
 

@@ -12,6 +12,7 @@ use sup::Status;
 use crate::doctor::{Check, Report};
 use crate::gip::{Cpu, Look};
 use crate::module::{Listed, User};
+use crate::verify::Broken;
 
 /// Where a table goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -209,6 +210,30 @@ fn users(module: &Listed) -> String {
         parts.push(format!("{} that depend on it", module.dependents));
     }
     parts.join(", ")
+}
+
+/// What is wrong, from the root downwards.
+pub(super) fn violations(violations: &[Broken], medium: Medium) -> String {
+    let mut table = medium.table();
+    let header = ["path", "owner", "group", "mode", "status", "what is wrong", "to mend it"];
+    table.set_header(header.map(heading));
+    let known = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    for violation in violations {
+        table.add_row([
+            // A stranger's file name does not write on the terminal.
+            violation.path.escape_debug().to_string(),
+            known(violation.owner.map(|owner| owner.to_string())),
+            known(violation.group.map(|group| group.to_string())),
+            known(violation.mode.clone()),
+            violation.status.clone(),
+            violation.complaint.clone(),
+            violation.remedy.clone(),
+        ]);
+    }
+    for column in 1..4 {
+        align_right(&mut table, column);
+    }
+    table.trim_fmt()
 }
 
 /// Statuses by number, with name and meaning.
