@@ -3,6 +3,7 @@
  * Memory of the driver, pages, and their mappings in ring 0.
  */
 #include <linux/io.h>
+#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
@@ -29,6 +30,10 @@ void supdrv_free(void *block)
 
 /* ---- pages ---- */
 
+/* Runs of pages that are taken and given back in one piece: of 2^6 pages at most, which the kernel mostly
+ * has without looking for them. */
+#define RUN_ORDER_MAX 6
+
 static gfp_t page_flags(u32 placement)
 {
 	gfp_t flags = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL;
@@ -36,15 +41,39 @@ static gfp_t page_flags(u32 placement)
 	return placement == SUPDRV_ANYWHERE ? flags : flags | GFP_DMA32;
 }
 
-static int alloc_run(struct page **pages, u32 count)
+/* As many pages of up to `count` as are there in one piece, one behind the other and with one reference for
+ * all of them; returns how many these are. Only a single page is worth reclaiming memory for. */
+static u32 alloc_piece(struct page **pages, u32 count, u32 placement)
+{
+	gfp_t flags = page_flags(placement);
+	gfp_t hasty = (flags & ~(__GFP_RECLAIM | __GFP_RETRY_MAYFAIL)) | __GFP_COMP;
+	unsigned int order = min_t(unsigned int, ilog2(count), RUN_ORDER_MAX);
+	struct page *first = NULL;
+	u32 i;
+
+	for (; order && !first; order -= !first)
+		first = alloc_pages(hasty, order);
+	if (!first)
+		first = alloc_page(flags);
+	if (!first)
+		return 0;
+	for (i = 0; i < 1U << order; i++)
+		pages[i] = first + i;
+	return i;
+}
+
+static int alloc_contiguous(struct page **pages, u32 count)
 {
 	unsigned int order = get_order((unsigned long)count << PAGE_SHIFT);
-	struct page *first = alloc_pages(page_flags(SUPDRV_CONTIGUOUS_BELOW_4G), order);
+	gfp_t flags = page_flags(SUPDRV_CONTIGUOUS_BELOW_4G);
+	bool is_whole = count == 1U << order;
+	struct page *first = alloc_pages(is_whole ? flags | __GFP_COMP : flags, order);
 	u32 i;
 
 	if (!first)
 		return -ENOMEM;
-	if (order)
+	/* What is left over goes back now, so the others have to be pages of their own. */
+	if (!is_whole)
 		split_page(first, order);
 	for (i = 0; i < count; i++)
 		pages[i] = first + i;
@@ -55,18 +84,19 @@ static int alloc_run(struct page **pages, u32 count)
 
 int supdrv_pages_alloc(struct page **pages, u32 count, u32 placement)
 {
-	u32 i;
+	u32 done = 0;
 
 	if (placement == SUPDRV_CONTIGUOUS_BELOW_4G)
-		return alloc_run(pages, count);
-	for (i = 0; i < count; i++) {
+		return alloc_contiguous(pages, count);
+	while (done < count) {
 		bool killed = fatal_signal_pending(current);
+		u32 piece = killed ? 0 : alloc_piece(pages + done, count - done, placement);
 
-		pages[i] = killed ? NULL : alloc_page(page_flags(placement));
-		if (!pages[i]) {
-			supdrv_pages_free(pages, i);
+		if (!piece) {
+			supdrv_pages_free(pages, done);
 			return killed ? -EINTR : -ENOMEM;
 		}
+		done += piece;
 		cond_resched();
 	}
 	return 0;
@@ -74,10 +104,14 @@ int supdrv_pages_alloc(struct page **pages, u32 count, u32 placement)
 
 void supdrv_pages_free(struct page **pages, u32 count)
 {
-	u32 i;
+	u32 i = 0;
 
-	for (i = 0; i < count; i++) {
-		put_page(pages[i]);
+	while (i < count) {
+		struct page *first = pages[i];
+
+		/* A piece has one reference, and its first page tells its length while that is there. */
+		i += compound_nr(first);
+		put_page(first);
 		cond_resched();
 	}
 }

@@ -6,6 +6,9 @@
  * the other way round; the kernel keeps the module while a file is open or a mapping exists.
  */
 #include <linux/fs.h>
+#if __has_include(<linux/hex.h>)
+#include <linux/hex.h>
+#endif
 #include <linux/kernel.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>

@@ -69,10 +69,10 @@ enum supdrv_placement {
 	SUPDRV_CONTIGUOUS_BELOW_4G = 2,
 };
 
-/* Fills `pages` with `count` zeroed pages, each with one reference, or with none. Returns 0, -ENOMEM,
- * or -EINTR if the caller is being killed. May sleep. */
+/* Fills `pages` with `count` zeroed pages, or with none. They come in pieces of one reference each, to be
+ * given back together. Returns 0, -ENOMEM, or -EINTR if the caller is being killed. May sleep. */
 int supdrv_pages_alloc(struct page **pages, u32 count, u32 placement);
-/* Drops one reference of each page. May sleep. */
+/* Drops the references of supdrv_pages_alloc, whose array it takes whole. May sleep. */
 void supdrv_pages_free(struct page **pages, u32 count);
 /* Pins `count` writable pages of the current process from `address` on where they are, and names them
  * in `pages`. Returns 0, -ENOMEM, -EINTR, or -EFAULT if not all are mapped and writable; then none stays
@@ -120,14 +120,21 @@ enum supdrv_access {
 	SUPDRV_USER_READ_WRITE = 1,
 	/* Readable and writable, and children of a fork have it too. */
 	SUPDRV_USER_INHERITED = 2,
+	SUPDRV_USER_NOTHING = 3,
 };
 
 /* Maps pages into the current process, shared, never executable, not growable, as page `offset` and
  * following of the file. Nobody else may use these offsets. Returns the address, or a negative errno
  * value. A mapping holds a reference of each page. May sleep. */
 long supdrv_view_map(struct file *file, u64 offset, struct page **pages, u32 count, u32 access);
-/* Takes the pages out of every mapping of these offsets, in whatever process, and removes the mapping
- * at `address` if the current process still has it there. May sleep. */
+/* Maps some of the pages of a supdrv_view_map anew where they are, with an access that the process cannot
+ * widen: `offset`, `pages` and `address` are those of the first one. Whoever touches them meanwhile waits.
+ * Returns 0; -EFAULT if the current process has no longer mapped all of them there; or another negative
+ * errno value, after which some kernels (before 6.12) have nothing mapped there. May sleep. */
+int supdrv_view_protect(struct file *file, u64 offset, struct page **pages, u32 count, u32 access,
+			u64 address);
+/* Takes the pages out of every mapping of these offsets, in whatever process, and removes the mappings
+ * from `address` on as far as the current process still has them there. May sleep. */
 void supdrv_view_unmap(struct file *file, u64 offset, u32 count, u64 address);
 /* The current address space, with a reference that keeps its name unique; NULL for a kernel thread. */
 struct mm_struct *supdrv_space_get(void);

@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
  * What ring 3 sees: mappings of pages, and copies from and to its memory.
+ *
+ * What a process may do with pages is written in its mapping alone: a change of protection maps them anew
+ * over what is there, which is one step for whoever touches them, and takes the rights to widen it from
+ * the process. So there is no record beside the mapping, and no fault to race with.
+ *
+ * Locks: the address space's mmap_lock, then mappings_lock.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -33,11 +39,12 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
 
 /* ---- mappings in ring 3 ---- */
 
-/* A call of supdrv_view_map, for the mmap handler that runs inside of it: the file's own data is not
- * the place, because several threads may be mapping. */
+/* A call that maps, for the mmap handler that runs inside of it: the file's own data is not the place,
+ * because several threads may be mapping, even the same pages. */
 struct mapping {
 	struct list_head link;
-	struct file *file;
+	const struct task_struct *task;
+	const struct file *file;
 	u64 offset;
 	struct page **pages;
 	u32 count;
@@ -53,7 +60,7 @@ static struct mapping *find_mapping(const struct file *file, u64 offset)
 
 	spin_lock(&mappings_lock);
 	list_for_each_entry(mapping, &mappings, link)
-		if (mapping->file == file && mapping->offset == offset)
+		if (mapping->task == current && mapping->file == file && mapping->offset == offset)
 			found = mapping;
 	spin_unlock(&mappings_lock);
 	return found;
@@ -88,10 +95,14 @@ static int view_mmap(struct file *file, struct vm_area_struct *vma)
 	vm_flags_clear(vma, VM_EXEC | VM_MAYEXEC);
 	if (mapping->access != SUPDRV_USER_INHERITED)
 		vm_flags_set(vma, VM_DONTCOPY);
-	if (mapping->access == SUPDRV_USER_READ)
+	if (mapping->access == SUPDRV_USER_READ || mapping->access == SUPDRV_USER_NOTHING)
 		vm_flags_clear(vma, VM_WRITE | VM_MAYWRITE);
+	if (mapping->access == SUPDRV_USER_NOTHING)
+		vm_flags_clear(vma, VM_READ | VM_MAYREAD);
 	vma->vm_page_prot = vm_get_page_prot(vma->vm_flags);
 	vma->vm_ops = &view_vm_operations;
+	if (mapping->access == SUPDRV_USER_NOTHING)
+		return 0;
 	return vm_insert_pages(vma, vma->vm_start, mapping->pages, &count);
 }
 
@@ -120,47 +131,104 @@ void supdrv_view_file_put(struct file *file)
 	fput(file);
 }
 
-long supdrv_view_map(struct file *file, u64 offset, struct page **pages, u32 count, u32 access)
+static unsigned long mmap_protection(u32 access)
 {
-	unsigned long protection = access == SUPDRV_USER_READ ? PROT_READ : PROT_READ | PROT_WRITE;
+	switch (access) {
+	case SUPDRV_USER_NOTHING:
+		return PROT_NONE;
+	case SUPDRV_USER_READ:
+		return PROT_READ;
+	default:
+		return PROT_READ | PROT_WRITE;
+	}
+}
+
+/* Maps pages at `address`, whatever is there, or anywhere if that is zero. */
+static long map_view(struct file *file, u64 offset, struct page **pages, u32 count, u32 access,
+		     u64 address)
+{
 	struct mapping mapping = {
+		.task = current,
 		.file = file,
 		.offset = offset,
 		.pages = pages,
 		.count = count,
 		.access = access,
 	};
-	long address;
+	long result;
 
 	spin_lock(&mappings_lock);
 	list_add(&mapping.link, &mappings);
 	spin_unlock(&mappings_lock);
-	address = vm_mmap(file, 0, (unsigned long)count << PAGE_SHIFT, protection, MAP_SHARED,
-			  offset << PAGE_SHIFT);
+	result = vm_mmap(file, address, (unsigned long)count << PAGE_SHIFT, mmap_protection(access),
+			 address ? MAP_SHARED | MAP_FIXED : MAP_SHARED, offset << PAGE_SHIFT);
 	spin_lock(&mappings_lock);
 	list_del(&mapping.link);
 	spin_unlock(&mappings_lock);
-	return address;
+	return result;
+}
+
+long supdrv_view_map(struct file *file, u64 offset, struct page **pages, u32 count, u32 access)
+{
+	return map_view(file, offset, pages, count, access, 0);
+}
+
+/* The first piece between *start and *end where the current process has the file mapped so that `offset` is
+ * at `address`. False if there is none. */
+static bool find_piece(const struct file *file, u64 offset, u64 address, unsigned long *start,
+		       unsigned long *end)
+{
+	struct vm_area_struct *vma;
+	bool is_found = false;
+
+	mmap_read_lock(current->mm);
+	for (vma = find_vma(current->mm, *start); vma && vma->vm_start < *end;
+	     vma = find_vma(current->mm, vma->vm_end)) {
+		/* Wraps where the mapping starts before the address, on both sides alike. */
+		is_found = vma->vm_file == file && (vma->vm_pgoff << PAGE_SHIFT) - vma->vm_start ==
+							    (offset << PAGE_SHIFT) - address;
+		if (is_found) {
+			*start = max(*start, vma->vm_start);
+			*end = min(*end, vma->vm_end);
+			break;
+		}
+	}
+	mmap_read_unlock(current->mm);
+	return is_found;
+}
+
+int supdrv_view_protect(struct file *file, u64 offset, struct page **pages, u32 count, u32 access,
+			u64 address)
+{
+	unsigned long bytes = (unsigned long)count << PAGE_SHIFT;
+	unsigned long next = address, start = address, end = address + bytes;
+	long result;
+
+	/* If another thread maps something else there meanwhile, its process harms itself alone. */
+	for (; next < address + bytes; next = end) {
+		start = next;
+		end = address + bytes;
+		if (!find_piece(file, offset, address, &start, &end) || start != next)
+			return -EFAULT;
+	}
+	result = map_view(file, offset, pages, count, access, address);
+	return result < 0 ? result : 0;
 }
 
 void supdrv_view_unmap(struct file *file, u64 offset, u32 count, u64 address)
 {
 	unsigned long bytes = (unsigned long)count << PAGE_SHIFT;
-	bool is_there = false;
+	bool is_in_process = current->mm && !(current->flags & PF_EXITING);
+	unsigned long start = address, end = address + bytes;
 
-	unmap_mapping_range(file->f_mapping, (loff_t)offset << PAGE_SHIFT, bytes, 1);
-	if (current->mm && !(current->flags & PF_EXITING)) {
-		struct vm_area_struct *vma;
-
-		mmap_read_lock(current->mm);
-		vma = find_vma(current->mm, address);
-		is_there = vma && vma->vm_start == address && vma->vm_end == address + bytes &&
-			   vma->vm_file == file && vma->vm_pgoff == offset;
-		mmap_read_unlock(current->mm);
+	/* In pieces: the process may have unmapped some, and the driver have protected some. If another
+	 * thread maps something else there meanwhile, its process harms itself alone. */
+	while (is_in_process && find_piece(file, offset, address, &start, &end)) {
+		vm_munmap(start, end - start);
+		start = end;
+		end = address + bytes;
 	}
-	/* If another thread maps something else there meanwhile, its process harms itself alone. */
-	if (is_there)
-		vm_munmap(address, bytes);
+	unmap_mapping_range(file->f_mapping, (loff_t)offset << PAGE_SHIFT, bytes, 1);
 }
 
 struct mm_struct *supdrv_space_get(void)

@@ -332,8 +332,8 @@ pub trait Memory: Send + Sync + 'static {
     /// Changes what the process may do with a range of its mapping; never makes it executable.
     ///
     /// # Errors
-    /// `VERR_NOT_SUPPORTED` if the host cannot change a mapping of ring 3's; `VERR_INVALID_PARAMETER` if the
-    /// calling process has no longer mapped all of it; what the host ran out of.
+    /// `VERR_INVALID_PARAMETER` if the calling process has no longer mapped all of it; what the host ran
+    /// out of.
     fn protect_user(&self, pages: Range<u32>, protection: UserProtection) -> Result<(), Status>;
 
     /// Changes what ring 0 may do with a range of the mapping at

@@ -6,8 +6,11 @@
 //! A process can lock memory of its own too. The pages are pinned: they stay the process' at a fork (the
 //! child gets copies), and stay alive when the process unmaps them.
 //!
-//! What ring 3 may do with its mapping is the process' own business, by `mprotect`; execution is
+//! Ring 3 may do with its mapping what `PageProtect` said last, or less, by `mprotect`; execution is
 //! excluded for ever when the mapping is made.
+//!
+//! Ring 0 sees a contiguous block in the kernel's linear mapping, which is there anyway and never
+//! executable, and any other block in a mapping of its own.
 
 use core::fmt::Write;
 use core::ops::Range;
@@ -16,7 +19,8 @@ use core::ptr::NonNull;
 use sup_abi::{Pages as PageCount, PhysAddr, R0Ptr, R3Ptr, Status};
 use sup_alloc::Arc;
 use sup_core::host::{
-    AddressSource, Allocation, KernelProtection, LogLevel, Memory, UserProtection, View, Views,
+    AddressSource, Allocation, KernelProtection, LogLevel, Memory, Placement, UserProtection, View,
+    Views,
 };
 
 use crate::Lock;
@@ -73,7 +77,7 @@ impl Drop for Charge {
 /// A block of pages. The fields are dropped in their order: ring 3, ring 0, pages, charge.
 pub(crate) struct Block {
     user: User,
-    kernel: Option<Kernel>,
+    kernel: Kernel,
     pages: Arc<Pages>,
     _charge: Charge,
 }
@@ -88,9 +92,28 @@ enum User {
 }
 
 /// Where ring 0 sees a block.
-struct Kernel {
-    address: R0Ptr,
-    mapping: Lock<Mutex, KernelMapping>,
+enum Kernel {
+    Nowhere,
+    /// The kernel's linear mapping, whose protection is not ours to change.
+    Linear(R0Ptr),
+    Mapped {
+        address: R0Ptr,
+        mapping: Lock<Mutex, KernelMapping>,
+    },
+}
+
+impl Kernel {
+    /// # Errors
+    /// `VERR_NO_MEMORY`.
+    fn of(pages: &Arc<Pages>, placement: Placement) -> Result<Self, Status> {
+        if placement == Placement::ContiguousBelow4GiB {
+            let start = pages.linear_address().ok_or(Status::VERR_INTERNAL_ERROR)?;
+            return Ok(Self::Linear(R0Ptr::new(start.addr().get() as u64)));
+        }
+        let mapping = KernelMapping::new(pages, KernelAccess::ReadWrite)?;
+        let address = R0Ptr::new(mapping.address());
+        Ok(Self::Mapped { address, mapping: Lock::new(mapping) })
+    }
 }
 
 impl Block {
@@ -104,12 +127,8 @@ impl Block {
         let pages = Pages::allocate(request.pages.get(), request.placement)?;
         let pages = Arc::try_new(pages)?;
         let kernel = match request.views {
-            Views::User => None,
-            Views::UserAndKernel | Views::Kernel => {
-                let mapping = KernelMapping::new(&pages, KernelAccess::ReadWrite)?;
-                let address = R0Ptr::new(mapping.address());
-                Some(Kernel { address, mapping: Lock::new(mapping) })
-            }
+            Views::User => Kernel::Nowhere,
+            Views::UserAndKernel | Views::Kernel => Kernel::of(&pages, request.placement)?,
         };
         let user = match request.views {
             Views::Kernel => User::Nowhere,
@@ -130,7 +149,7 @@ impl Block {
     pub(crate) fn lock(start: R3Ptr, pages: PageCount) -> Result<Self, Status> {
         let charge = Charge::take(pages.get())?;
         let pages = Arc::try_new(Pages::pin(start, pages.get())?)?;
-        Ok(Self { user: User::Pinned(start), kernel: None, pages, _charge: charge })
+        Ok(Self { user: User::Pinned(start), kernel: Kernel::Nowhere, pages, _charge: charge })
     }
 }
 
@@ -150,7 +169,10 @@ impl Memory for Block {
     }
 
     fn kernel_address(&self) -> R0Ptr {
-        self.kernel.as_ref().map_or(R0Ptr::NIL, |kernel| kernel.address)
+        match &self.kernel {
+            Kernel::Nowhere => R0Ptr::NIL,
+            Kernel::Linear(address) | Kernel::Mapped { address, .. } => *address,
+        }
     }
 
     fn physical_address(&self, page: u32) -> PhysAddr {
@@ -167,9 +189,11 @@ impl Memory for Block {
         Ok((R0Ptr::new(mapping.address()), mapping))
     }
 
-    /// The kernel lets no module change another mapping's protection as `mprotect` does.
-    fn protect_user(&self, _pages: Range<u32>, _protection: UserProtection) -> Result<(), Status> {
-        Err(Status::VERR_NOT_SUPPORTED)
+    fn protect_user(&self, pages: Range<u32>, protection: UserProtection) -> Result<(), Status> {
+        match &self.user {
+            User::Mapped(mapping) => mapping.protect(&self.pages, pages, protection.into()),
+            User::Nowhere | User::Pinned(_) => Err(Status::VERR_INVALID_PARAMETER),
+        }
     }
 
     fn protect_kernel(
@@ -177,13 +201,15 @@ impl Memory for Block {
         pages: Range<u32>,
         protection: KernelProtection,
     ) -> Result<(), Status> {
-        let kernel = self.kernel.as_ref().ok_or(Status::VERR_INVALID_PARAMETER)?;
+        let Kernel::Mapped { mapping, .. } = &self.kernel else {
+            return Err(Status::VERR_INVALID_PARAMETER);
+        };
         if protection == KernelProtection::ReadExecute {
             may_load_code().map_err(|_| Status::VERR_PERMISSION_DENIED)?;
         }
         // SAFETY: the driver has no reference into a block. Whoever asked for this has to answer for what
         // modules do with the pages, and a forbidden access faults.
-        let result = unsafe { kernel.mapping.lock().protect(pages, protection.into()) };
+        let result = unsafe { mapping.lock().protect(pages, protection.into()) };
         flush();
         result
     }

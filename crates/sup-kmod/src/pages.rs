@@ -91,8 +91,8 @@ impl Pages {
         }
     }
 
-    /// The first page in the kernel's linear mapping: one page, readable and writable, for as long as
-    /// `self` lives.
+    /// The first page in the kernel's linear mapping, readable and writable, for as long as `self` lives;
+    /// pages that are contiguous in memory follow it there.
     pub(crate) fn linear_address(&self) -> Option<NonNull<c_void>> {
         let first = self.pages.first()?;
         // SAFETY: the page is one that this owner has a reference of.
@@ -104,7 +104,7 @@ impl Drop for Pages {
     fn drop(&mut self) {
         let (pages, count) = (self.as_ptr(), self.count());
         match self.origin {
-            // SAFETY: the array holds `count` pages, of each of which this owner has one reference.
+            // SAFETY: the array is what `supdrv_pages_alloc` filled, whose references this owner has.
             Origin::Allocated => unsafe { raw::supdrv_pages_free(pages, count) },
             // SAFETY: the array holds `count` pages, each of which this owner has pinned once.
             Origin::Pinned => unsafe { raw::supdrv_unpin(pages, count) },

@@ -5,11 +5,14 @@
 //! the device's file, whose last close has to end the session whatever is still mapped. Most sessions
 //! map something; the file is made when the first one does.
 //!
-//! Every mapping has page offsets of its own in that file, never used again.
+//! Every mapping has page offsets of its own in that file, never used again. A change of protection maps
+//! the same offsets anew in the same place, so that what a process may do is written in its mapping alone,
+//! and the kernel keeps the process from widening it.
 //!
 //! Invariant: pages that ring 3 can reach are alive, by the references that the mapping itself holds;
 //! after a [`UserMapping`] is dropped no process reaches them through it.
 
+use core::ops::Range;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,7 +24,7 @@ use crate::Lock;
 use crate::lock::Mutex;
 use crate::pages::Pages;
 use crate::shim::page::UserAccess;
-use crate::shim::raw;
+use crate::shim::{Errno, raw};
 
 /// The file that a session's mappings belong to.
 struct ViewFile {
@@ -81,6 +84,12 @@ impl Space {
         // SAFETY: the function has no precondition; the reference is this owner's.
         NonNull::new(unsafe { raw::supdrv_space_get() }).map(Self)
     }
+
+    fn is_current(&self) -> bool {
+        // SAFETY: the function has no precondition; the pointer is used as a name only, which is nobody
+        // else's while this reference is held.
+        core::ptr::eq(unsafe { raw::supdrv_space() }, self.0.as_ptr())
+    }
 }
 
 impl Drop for Space {
@@ -96,7 +105,7 @@ pub(crate) struct UserMapping {
     offset: u64,
     count: u32,
     address: u64,
-    _space: Space,
+    space: Space,
 }
 
 impl UserMapping {
@@ -120,7 +129,41 @@ impl UserMapping {
         };
         // An address of ring 3 is positive.
         let address = u64::try_from(address).map_err(|_| Status::VERR_MAP_FAILED)?;
-        Ok(Self { file, offset, count, address, _space: space })
+        Ok(Self { file, offset, count, address, space })
+    }
+
+    /// Changes what the process may do with some of the pages, which are `pages` of this mapping.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_PARAMETER` if the current process is another one, or has no longer mapped all of the
+    /// range; `VERR_NO_MEMORY`, after which the range may be mapped no longer.
+    ///
+    /// # Context
+    /// May sleep.
+    pub(crate) fn protect(
+        &self,
+        pages: &Pages,
+        range: Range<u32>,
+        access: UserAccess,
+    ) -> Result<(), Status> {
+        let count = range.end.saturating_sub(range.start);
+        if count == 0 || range.end > self.count.min(pages.count()) || !self.space.is_current() {
+            return Err(Status::VERR_INVALID_PARAMETER);
+        }
+        let first = u64::from(range.start);
+        let offset = self.offset.saturating_add(first);
+        let address = self.address.saturating_add(first << 12);
+        let array = pages.as_ptr().wrapping_add(range.start as usize);
+        // SAFETY: the file is a view file, alive by its `Arc`; from the first one on the array holds `count`
+        // pages, as just checked, and the offsets and addresses are this mapping's own.
+        let result = unsafe {
+            let file = self.file.file.as_ptr();
+            raw::supdrv_view_protect(file, offset, array, count, access as u32, address)
+        };
+        Errno::check(result).map_err(|errno| match errno {
+            Errno::EFAULT => Status::VERR_INVALID_PARAMETER,
+            _ => Status::VERR_NO_MEMORY,
+        })
     }
 }
 

@@ -9,21 +9,17 @@
 //! Invariant: a number, address or name that means nothing is answered with a status; what takes memory
 //! away that others may be using is `unsafe`.
 
-use rustix::mm::{MprotectFlags, mprotect};
 use sup_abi::request::{
     AddressIn, CallServiceIn, ContFree, Empty, LockPages, LockPagesIn, LowFree, PageFree,
     PageMapKernel, PageMapKernelIn, PageProtect, PageProtectIn, Request, UnlockPages,
 };
-use sup_abi::{
-    PhysAddr, R0Ptr, R3Ptr, RTMEM_PROT_EXEC, RTMEM_PROT_READ, RTMEM_PROT_WRITE,
-    SERVICE_NAME_CHARS_MAX, Status,
-};
+use sup_abi::{PhysAddr, R0Ptr, R3Ptr, SERVICE_NAME_CHARS_MAX, Status};
 
 pub use sup_abi::request::SemaphoreKind;
 
 pub use crate::memory::Block;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::semaphore::Place;
 use crate::{RingZeroView, Session, Timeout, WaitError, module};
 
@@ -190,8 +186,6 @@ pub fn map_kernel(session: &Session, start: R3Ptr, offset: u32, bytes: u32) -> R
 /// Changes what both rings may do with a part of a block of [`page_alloc`]; a NIL address leaves its ring
 /// as it is. Corresponds to `SUPR3PageProtect`.
 ///
-/// Where the driver leaves ring 3 to the process, as the kernel's does, the process does it.
-///
 /// # Errors
 /// `VERR_INVALID_PARAMETER` unless those are whole pages of one block and the bits are `RTMEM_PROT_*`;
 /// `VERR_NOT_SUPPORTED` for execution in ring 3, or with writing in ring 0; `VERR_PERMISSION_DENIED` for
@@ -207,27 +201,8 @@ pub unsafe fn page_protect(
     bytes: u32,
     protection: u32,
 ) -> Result<()> {
-    let ask = |r3: R3Ptr| {
-        let input = PageProtectIn { r3, r0, offset, bytes, protection, reserved: 0 };
-        session.connection().call::<PageProtect>(&input).map(|_| ())
-    };
-    let Err(refused) = ask(start) else { return Ok(()) };
-    let is_left_to_us = refused.status() == Status::VERR_NOT_SUPPORTED
-        && !start.is_nil()
-        && protection & RTMEM_PROT_EXEC == 0;
-    if !is_left_to_us {
-        return Err(refused);
-    }
-    // The driver found the block and the range right, or it had answered with another status.
-    let mut flags = MprotectFlags::empty();
-    flags.set(MprotectFlags::READ, protection & RTMEM_PROT_READ != 0);
-    flags.set(MprotectFlags::WRITE, protection & RTMEM_PROT_WRITE != 0);
-    let address = start.get().wrapping_add(offset.into()) as usize as *mut std::ffi::c_void;
-    // SAFETY: the range is part of a block of this session, which the driver mapped here; the caller
-    // promises that nobody misses what the protection takes away.
-    unsafe { mprotect(address, bytes as usize, flags) }
-        .map_err(|_| Error::new("PageProtect", Status::VERR_NO_MEMORY, "mprotect"))?;
-    if r0.is_nil() { Ok(()) } else { ask(R3Ptr::NIL) }
+    let input = PageProtectIn { r3: start, r0, offset, bytes, protection, reserved: 0 };
+    session.connection().call::<PageProtect>(&input).map(|_| ())
 }
 
 /// Reads a module's file, with the signature that stands beside it.

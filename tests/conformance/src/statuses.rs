@@ -74,6 +74,7 @@ pub const STATUSES: &[Row] = {
                 S::VERR_INVALID_PARAMETER,
                 S::VERR_NOT_SUPPORTED,
                 S::VERR_PERMISSION_DENIED,
+                S::VERR_NO_MEMORY,
             ],
         ),
         (
@@ -169,6 +170,12 @@ pub const UNPROVOKED: &[Unprovoked] = {
         row(F::LowAlloc, S::VERR_NO_MEMORY, None, HEAP),
         row(F::ContAlloc, S::VERR_NO_MEMORY, None, HEAP),
         row(F::PageMapKernel, S::VERR_NO_MEMORY, None, HEAP),
+        row(
+            F::PageProtect,
+            S::VERR_NO_MEMORY,
+            None,
+            "the host would have to be out of memory for its mappings: the kernel's tests do that",
+        ),
         row(
             F::LockPages,
             S::VERR_NO_MEMORY,

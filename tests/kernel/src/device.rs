@@ -3,19 +3,20 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 
 use rustix::io::Errno;
-use sup::Status;
 use sup::backend::DEVICE;
+use sup::{PAGE_SIZE, R0Ptr, Status};
 use sup_abi::request::{
     AddressIn, CONNECT_MAGIC, Connect, ConnectIn, ContAlloc, ContAllocOut, ContFree, Empty, GipMap,
     HEADER_BYTES, HEADER_FLAGS, Header, INITIAL_COOKIE, LockPages, LockPagesIn, LowAlloc, LowFree,
-    MemoryOut, PROTOCOL_VERSION, PageAllocEx, PageAllocExIn, PageCountIn, PageFree, Request,
-    SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp, SemaphoreOpIn,
-    SemaphoreOperation, SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, Statistics,
-    StatisticsOut, UnlockPages, ioctl,
+    MemoryOut, PROTOCOL_VERSION, PageAllocEx, PageAllocExIn, PageCountIn, PageFree, PageProtect,
+    PageProtectIn, Request, SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp,
+    SemaphoreOpIn, SemaphoreOperation, SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn,
+    Statistics, StatisticsOut, UnlockPages, ioctl,
 };
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -254,7 +255,7 @@ impl Device {
     /// Locks memory of this process, which may fail; the physical address of each page.
     #[track_caller]
     pub(crate) fn lock(&self, region: &Region) -> Verdict<Result<Vec<u64>, Status>> {
-        let pages = region.bytes() / sup::PAGE_SIZE;
+        let pages = region.bytes() / PAGE_SIZE;
         let bytes_out = LockPages::BYTES_OUT + pages * size_of::<u64>();
         let input = LockPagesIn { r3: region.r3(), pages: pages as u32, reserved: 0 };
         let mut packet = self.packet::<LockPages>(&input, bytes_out);
@@ -270,6 +271,20 @@ impl Device {
     #[track_caller]
     pub(crate) fn unlock(&self, region: &Region) -> Verdict<Status> {
         self.status::<UnlockPages>(&AddressIn { r3: region.r3() })
+    }
+
+    /// Changes what this process may do with some pages of memory from anywhere.
+    #[track_caller]
+    pub(crate) fn protect(&self, memory: &Region, pages: Range<u32>, bits: u32) -> Verdict<Status> {
+        let bytes = |pages: u32| pages * PAGE_SIZE as u32;
+        self.status::<PageProtect>(&PageProtectIn {
+            r3: memory.r3(),
+            r0: R0Ptr::NIL,
+            offset: bytes(pages.start),
+            bytes: bytes(pages.end - pages.start),
+            protection: bits,
+            reserved: 0,
+        })
     }
 
     /// Maps the clock's page: its first page, to be exact.

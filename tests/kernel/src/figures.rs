@@ -11,6 +11,7 @@ mod calls;
 mod exit;
 mod figure;
 mod measure;
+mod memory;
 mod module;
 mod ping_pong;
 mod report;
@@ -42,6 +43,7 @@ fn measure_all(args: &Args) -> Verdict<Vec<Figure>> {
     // Before the others, because nobody may have a session.
     let module = module::figures(&args.module)?;
     let mut figures = calls::figures()?;
+    figures.extend(memory::figures()?);
     figures.extend(exit::figures()?);
     figures.extend(ping_pong::figures()?);
     figures.extend(module);

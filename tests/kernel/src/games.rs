@@ -5,6 +5,7 @@ mod locked;
 mod mappings;
 mod packets;
 mod passing;
+mod protection;
 mod rights;
 mod sharing;
 mod signals;
@@ -27,13 +28,14 @@ pub(crate) struct Args {
     list: bool,
 }
 
-const SUBJECTS: [&[Test]; 9] = [
+const SUBJECTS: [&[Test]; 10] = [
     sharing::TESTS,
     passing::TESTS,
     exec::TESTS,
     rights::TESTS,
     mappings::TESTS,
     locked::TESTS,
+    protection::TESTS,
     packets::TESTS,
     threads::TESTS,
     signals::TESTS,

@@ -215,8 +215,7 @@ impl<H: Host> Driver<H> {
     ///
     /// # Errors
     /// `VERR_INVALID_PARAMETER` if the bits, the range or the addresses are wrong; `VERR_NOT_SUPPORTED`,
-    /// and nothing has changed, for execution in ring 3, or with writing in ring 0, or for ring 3 where
-    /// the host leaves that to the process (`mprotect`), as the kernel's does;
+    /// and nothing has changed, for execution in ring 3, or with writing in ring 0;
     /// `VERR_PERMISSION_DENIED` for execution in ring 0 if the caller may not load modules; what the
     /// host ran out of.
     ///

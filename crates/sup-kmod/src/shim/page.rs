@@ -1,6 +1,6 @@
 //! Protections and placements as the shim numbers them.
 
-use sup_core::host::{KernelProtection, Placement};
+use sup_core::host::{KernelProtection, Placement, UserProtection};
 use sup_ring0::elf::Protection;
 
 /// `enum supdrv_placement`
@@ -51,4 +51,15 @@ pub(crate) enum UserAccess {
     ReadWrite = 1,
     /// Readable and writable, also for the children of a fork.
     Inherited = 2,
+    Nothing = 3,
+}
+
+impl From<UserProtection> for UserAccess {
+    fn from(protection: UserProtection) -> Self {
+        match protection {
+            UserProtection::Nothing => Self::Nothing,
+            UserProtection::Read => Self::Read,
+            UserProtection::ReadWrite => Self::ReadWrite,
+        }
+    }
 }

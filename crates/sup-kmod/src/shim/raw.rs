@@ -89,6 +89,14 @@ unsafe extern "C" {
         count: u32,
         access: u32,
     ) -> c_long;
+    pub(crate) fn supdrv_view_protect(
+        file: *mut File,
+        offset: u64,
+        pages: *mut *mut Page,
+        count: u32,
+        access: u32,
+        address: u64,
+    ) -> c_int;
     pub(crate) fn supdrv_view_unmap(file: *mut File, offset: u64, count: u32, address: u64);
     pub(crate) fn supdrv_space_get() -> *mut Mm;
     pub(crate) fn supdrv_space() -> *const Mm;

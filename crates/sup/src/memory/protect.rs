@@ -7,17 +7,12 @@
 
 use std::ops::Range;
 
-use rustix::mm::{MprotectFlags, mprotect};
 use sup_abi::request::{PageProtect, PageProtectIn};
-use sup_abi::{
-    PAGE_SIZE, R0Ptr, R3Ptr, RTMEM_PROT_EXEC, RTMEM_PROT_NONE, RTMEM_PROT_READ, RTMEM_PROT_WRITE,
-    Status,
-};
+use sup_abi::{R0Ptr, R3Ptr, RTMEM_PROT_EXEC, RTMEM_PROT_NONE, RTMEM_PROT_READ, RTMEM_PROT_WRITE};
 
 use super::block::SharedPages;
-use super::region::{SharedRegion, part};
-use crate::connection::name;
-use crate::error::{Error, Result};
+use super::region::part;
+use crate::error::Result;
 
 /// What may be done with pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +34,6 @@ impl Protection {
             Self::Read => RTMEM_PROT_READ,
             Self::ReadWrite => RTMEM_PROT_READ | RTMEM_PROT_WRITE,
             Self::ReadExecute => RTMEM_PROT_READ | RTMEM_PROT_EXEC,
-        }
-    }
-
-    /// The same for a mapping of this process; `None` for what the driver never allows there.
-    fn flags(self) -> Option<MprotectFlags> {
-        match self {
-            Self::Nothing => Some(MprotectFlags::empty()),
-            Self::Read => Some(MprotectFlags::READ),
-            Self::ReadWrite => Some(MprotectFlags::READ | MprotectFlags::WRITE),
-            Self::ReadExecute => None,
         }
     }
 }
@@ -85,8 +70,6 @@ impl SharedPages {
 
     /// Changes what this process may do with some of the pages. Corresponds to `SUPR3PageProtect`.
     ///
-    /// Where the driver leaves that to the process, this does what `mprotect` does.
-    ///
     /// ```
     /// use sup::{Protection, RingZeroView, Session};
     ///
@@ -101,50 +84,17 @@ impl SharedPages {
     ///
     /// # Safety
     /// Until the pages are readable and writable again, nobody does with them what the protection
-    /// forbids: neither through the block's [`view`](SharedRegion::view) and
-    /// [`words`](SharedRegion::words), which do not know of it, nor through its address.
+    /// forbids: neither through the block's [`view`](crate::SharedRegion::view) and
+    /// [`words`](crate::SharedRegion::words), which do not know of it, nor through its address.
     ///
     /// # Errors
-    /// `VERR_INVALID_PARAMETER` if there are no such pages; `VERR_NOT_SUPPORTED` to run them.
+    /// `VERR_INVALID_PARAMETER` if there are no such pages; `VERR_NOT_SUPPORTED` to run them;
+    /// `VERR_NO_MEMORY`, after which a kernel before 6.12 may have nothing mapped there.
     pub unsafe fn protect_user(&self, pages: Range<u32>, protection: Protection) -> Result<()> {
         let (offset, bytes) = part::<PageProtect>(&pages)?;
         let (r3, r0) = (self.r3(), R0Ptr::NIL);
         let input =
             PageProtectIn { r3, r0, offset, bytes, protection: protection.bits(), reserved: 0 };
-        let result = self.session().connection().call::<PageProtect>(&input).map(|_| ());
-        match (result, protection.flags()) {
-            (Err(error), Some(flags)) if error.status() == Status::VERR_NOT_SUPPORTED => {
-                // SAFETY: what the caller promised.
-                unsafe { protect_here(self, pages, flags) }
-            }
-            (result, _) => result,
-        }
+        self.session().connection().call::<PageProtect>(&input).map(|_| ())
     }
-}
-
-/// Changes the mapping of this process itself.
-///
-/// # Safety
-/// That of [`SharedPages::protect_user`].
-unsafe fn protect_here(
-    region: &SharedRegion,
-    pages: Range<u32>,
-    flags: MprotectFlags,
-) -> Result<()> {
-    let byte = |page: u32| page as usize * PAGE_SIZE;
-    if byte(pages.end) > region.len() {
-        let detail = format!("there are no pages {} to {}", pages.start, pages.end);
-        return Err(Error::new(name::<PageProtect>(), Status::VERR_INVALID_PARAMETER, detail));
-    }
-    let start = region.as_ptr().wrapping_add(byte(pages.start));
-    // SAFETY: the range lies within the region, as just checked, whose mapping its owner keeps; how it is
-    // used from here on is the caller's promise.
-    let result = unsafe { mprotect(start.cast(), byte(pages.end) - byte(pages.start), flags) };
-    result.map_err(|error| {
-        Error::new(
-            name::<PageProtect>(),
-            Status::VERR_INVALID_PARAMETER,
-            format!("mprotect: {error}"),
-        )
-    })
 }

@@ -182,17 +182,28 @@ fn ring_zero_is_protected(backend: &dyn Backend) -> Verdict {
 
 fn ring_three_is_protected(backend: &dyn Backend) -> Verdict {
     let client = Client::connect(backend)?;
-    let [r3, _] = allocate(&client)?;
+    let [r3, r0] = allocate(&client)?;
+    let probe = Probe::load(&client)?;
+    same!(probe.status(op::WRITE, &[OWN, r0, 77])?, Status::VINF_SUCCESS);
     same!(protect(&client, [r3, 0], PAGE, 5)?, Status::VERR_NOT_SUPPORTED);
-    if !backend.can(Feature::InProcess) {
-        same!(protect(&client, [r3, 0], PAGE, 1)?, Status::VERR_NOT_SUPPORTED);
-        return Err(Stop::Skipped("a kernel leaves ring 3's mapping to mprotect".to_owned()));
-    }
     for (bits, expected) in [(1, "r--"), (0, "---"), (3, "rw-")] {
         same!(protect(&client, [r3, 0], PAGE, bits)?, Status::VINF_SUCCESS);
-        let found = protection(r3)?.unwrap_or_default();
-        check!(found.starts_with(expected), "{bits}: {found}");
+        for (page, expected) in [(0, expected), (1, "rw-"), (3, "rw-")] {
+            let found = protection_of_page(r3, page)?;
+            check!(found.starts_with(expected), "page {page}, {bits}: {found}");
+        }
+        same!(read(&probe, r0)?, 77, "ring 0 sees it as ever");
     }
+    for (bits, expected) in [(1, "r--"), (3, "rw-")] {
+        same!(protect(&client, [r3, r0], 4 * PAGE, bits)?, Status::VINF_SUCCESS, "both rings");
+        let found = protection_of_page(r3, 3)?;
+        check!(found.starts_with(expected), "{bits}: {found}");
+        same!(read(&probe, r0)?, 77);
+    }
+    let input = AddressIn { r3: R3Ptr::new(r3) };
+    same!(protect(&client, [r3, 0], 2 * PAGE, 0)?, Status::VINF_SUCCESS);
+    same!(client.call::<PageFree>(&input)?.0, Status::VINF_SUCCESS);
+    same!(protect(&client, [r3, 0], PAGE, 3)?, Status::VERR_INVALID_PARAMETER);
     Ok(())
 }
 

@@ -134,14 +134,12 @@ pub(super) const ROWS: &[Row] = &[
         let input = PageMapKernelIn { r3, offset: 4096, bytes: 8192, flags: 0, reserved: 0 };
         Ok(simple::<PageMapKernel>(device, &input))
     }),
-    // The kernel leaves ring 3's mapping to its process.
-    Row::of::<PageProtect>("PageProtect", Needs::Nothing, |device| {
+    Row::of::<PageProtect>("PageProtect of ring 3's mapping", NO_MEMORY, |device| {
         let r3 = device.allocate(Service::Anywhere, 3)?.r3();
         let (r0, offset, bytes) = (R0Ptr::NIL, 0, 4096);
         let input = PageProtectIn { r3, r0, offset, bytes, protection: 1, reserved: 0 };
         Ok(simple::<PageProtect>(device, &input))
-    })
-    .answering(Some(Status::VERR_NOT_SUPPORTED)),
+    }),
     Row::of::<LockPages>("LockPages", NO_MEMORY, |device| {
         let r3 = device.allocate(Service::Anywhere, 3)?.r3();
         let input = LockPagesIn { r3, pages: 3, reserved: 0 };

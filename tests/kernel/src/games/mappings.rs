@@ -31,7 +31,7 @@ tests! { "mappings":
 
 /// Runs `work`, which must die of touching memory that is not there.
 #[track_caller]
-fn must_fault(what: &str, work: impl FnOnce()) -> Verdict {
+pub(super) fn must_fault(what: &str, work: impl FnOnce()) -> Verdict {
     let end = Child::start(|| {
         work();
         Ok(())
@@ -44,7 +44,7 @@ fn must_fault(what: &str, work: impl FnOnce()) -> Verdict {
 /// Runs `work` in a process of its own, because it may die. What it asks the driver for must be there in
 /// that process, which opens its own session.
 #[track_caller]
-fn must_fault_at(
+pub(super) fn must_fault_at(
     what: &str,
     find: impl FnOnce(Device) -> Verdict<Region>,
     touch: impl FnOnce(&Region),
@@ -69,7 +69,7 @@ fn must_fault_at(
 }
 
 /// Loads a byte that nobody wants to know.
-fn load(region: &Region) {
+pub(super) fn load(region: &Region) {
     let _ = region.load();
 }
 
