@@ -7,6 +7,7 @@ mod packets;
 mod passing;
 mod protection;
 mod rights;
+mod rust_module;
 mod sharing;
 mod signals;
 mod threads;
@@ -28,7 +29,7 @@ pub(crate) struct Args {
     list: bool,
 }
 
-const SUBJECTS: [&[Test]; 10] = [
+const SUBJECTS: [&[Test]; 11] = [
     sharing::TESTS,
     passing::TESTS,
     exec::TESTS,
@@ -39,6 +40,7 @@ const SUBJECTS: [&[Test]; 10] = [
     packets::TESTS,
     threads::TESTS,
     signals::TESTS,
+    rust_module::TESTS,
 ];
 
 /// Runs the tests, each in a process of its own.

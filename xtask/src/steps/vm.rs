@@ -33,7 +33,7 @@ pub(super) fn linux_7_2(project: &Project) -> Result<Verdict> {
 
 /// Slower by an order of magnitude: the kernel checks every access and every lock.
 pub(super) fn debug_kernel(project: &Project) -> Result<Verdict> {
-    let args = GuestArgs { timeout_s: 7200, memory_mib: 2048, ..GuestArgs::with_kernel("debug") };
+    let args = GuestArgs { timeout_s: 14_400, memory_mib: 2048, ..GuestArgs::with_kernel("debug") };
     let own = [
         Suite::kernel("games", None),
         Suite::kernel("faults", None),

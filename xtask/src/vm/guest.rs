@@ -39,8 +39,12 @@ pub(super) fn prepare(
     let kernel = Kernel::find(project, &args.kernel)?;
     let mut programs = programs::build(project)?;
     programs.push(programs::busybox(project)?);
+    let mut files = Vec::new();
     let module = match (driver, &args.module) {
-        (Driver::Included, None) => Some(kmod::build(project, &kernel)?),
+        (Driver::Included, None) => {
+            files.push(("lib/echo.r0", programs::rust_module(project, &programs)?));
+            Some(kmod::build(project, &kernel)?)
+        }
         (Driver::Included, Some(module)) => Some(module.clone()),
         (Driver::LeftOut, _) => None,
     };
@@ -49,7 +53,8 @@ pub(super) fn prepare(
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let lock = lock(&folder)?;
     let initramfs = folder.join("initramfs.cpio");
-    let archive = initramfs::build(project, &programs, module.as_deref(), job)?;
+    files.extend(module.map(|module| ("lib/supdrv.ko", module)));
+    let archive = initramfs::build(project, &programs, &files, job)?;
     fs::write(&initramfs, archive)
         .with_context(|| format!("cannot write {}", initramfs.display()))?;
     let log = folder.join("kernel.log");

@@ -1,6 +1,6 @@
 //! The guest's first and only file system.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -34,11 +34,11 @@ const TRUSTED: &str = "etc/supdrv/trusted/tests.pub";
 /// The development key of root, which `supctl` signs with.
 const SIGNING: &str = "root/.config/supdrv/signing.key";
 
-/// Puts it together: init, the programs, the driver, and what to do.
+/// Puts it together: init, the programs, other files by their places in the guest, and what to do.
 pub(super) fn build(
     project: &Project,
     programs: &[Program],
-    module: Option<&Path>,
+    files: &[(&str, PathBuf)],
     job: &Job,
 ) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
@@ -57,8 +57,8 @@ pub(super) fn build(
     for Program { name, path } in programs {
         archive.file(&format!("bin/{name}"), Mode::Program, &programs::read_static(path)?)?;
     }
-    if let Some(module) = module {
-        archive.file("lib/supdrv.ko", Mode::Data, &read(module)?)?;
+    for (place, path) in files {
+        archive.file(place, Mode::Data, &read(path)?)?;
     }
     archive.finish()
 }

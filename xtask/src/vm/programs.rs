@@ -1,4 +1,4 @@
-//! The programs that the guest gets: ours, linked statically, and busybox.
+//! The programs that the guest gets: ours, linked statically, and busybox; and a ring-0 module.
 
 use std::path::{Path, PathBuf};
 
@@ -56,6 +56,18 @@ pub(super) fn build(project: &Project) -> Result<Vec<Program>> {
     let built = folder.join(TARGET).join("release");
     let ours = PROGRAMS.map(|(_, name)| Program { name: name.to_owned(), path: built.join(name) });
     Ok(ours.into())
+}
+
+/// Builds `modules/echo`, the ring-0 module in Rust, as its users do: by the `supctl` among `programs`, which
+/// runs here as well as in the guest.
+///
+/// # Errors
+/// It cannot be compiled; `kmod::require` makes sure of what that takes.
+pub(super) fn rust_module(project: &Project, programs: &[Program]) -> Result<PathBuf> {
+    let supctl = programs.iter().find(|program| program.name == "supctl").context("no supctl")?;
+    let (supctl, folder) = (&supctl.path, project.root.join("modules/echo"));
+    let told = cmd!(project.sh, "{supctl} module build {folder}").read()?;
+    Ok(PathBuf::from(told.lines().last().unwrap_or_default().trim()))
 }
 
 /// Finds busybox where Debian puts it.
