@@ -162,6 +162,33 @@ impl Kernel {
         }
     }
 
+    /// Makes `folder` what an installed package of headers is to other build tools: unpacked elsewhere, its
+    /// Makefile leads to /usr/src.
+    ///
+    /// # Errors
+    /// The headers are for the compiler of another root file system, or `folder` cannot be written.
+    pub(crate) fn lay_out_headers(&self, sh: &Shell, folder: &Path) -> Result<()> {
+        let headers = self.headers();
+        let makefile = match &self.place {
+            Place::Folder(_) => format!("modules clean:\n\t$(MAKE) -C {} $@\n", headers.display()),
+            Place::Unpacked(root) => format!(
+                "modules clean:\n\t$(MAKE) -C {headers} -f {root}/usr/src/{common}/Makefile \
+                 KBUILD_OUTPUT={headers} $@\n",
+                headers = headers.display(),
+                root = root.display(),
+                common = archive::common_folder(&self.release)
+            ),
+            Place::Root(_) => bail!("the headers of {} need their own compiler", self.release),
+        };
+        for path in sh.read_dir(&headers)? {
+            let name = path.file_name().unwrap_or_default();
+            if name != "Makefile" {
+                std::os::unix::fs::symlink(&path, folder.join(name))?;
+            }
+        }
+        Ok(sh.write_file(folder.join("Makefile"), makefile)?)
+    }
+
     /// Kbuild's command for the module whose sources are in `folder`, with the Rust object there under
     /// the name `object`.
     pub(crate) fn make<'a>(&self, sh: &'a Shell, folder: &Path, object: &str) -> Cmd<'a> {

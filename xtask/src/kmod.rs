@@ -43,9 +43,17 @@ pub(crate) struct KmodArgs {
 }
 
 pub(crate) fn run(project: &Project, args: &KmodArgs) -> Result<ExitCode> {
-    let made = if args.source_package { package::make(project)? } else { module(project, args)? };
+    let made = if args.source_package { source_package(project)? } else { module(project, args)? };
     report::line(format_args!("{}", made.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes what DKMS builds on a user's machine, and tells the path of its archive.
+///
+/// # Errors
+/// A crate that the module needs is not in the package, or cargo cannot collect the others.
+pub(crate) fn source_package(project: &Project) -> Result<PathBuf> {
+    package::make(project)
 }
 
 fn module(project: &Project, args: &KmodArgs) -> Result<PathBuf> {

@@ -1,6 +1,7 @@
 //! The steps of `cargo xtask test`, in the order in which they run: cheap ones first.
 
 mod c_programs;
+mod dkms;
 mod doctor;
 mod fuzz;
 mod kmod;
@@ -62,7 +63,7 @@ const fn long(
     Step { name, about, is_long: true, run }
 }
 
-pub(crate) const STEPS: [Step; 24] = [
+pub(crate) const STEPS: [Step; 25] = [
     quick("fmt", quick::fmt, "every source file is formatted"),
     quick("rules", quick::rules, "the house rules that no compiler knows"),
     quick("clippy", quick::clippy, "no lint warns, in any target"),
@@ -83,6 +84,7 @@ pub(crate) const STEPS: [Step; 24] = [
     quick("vm-6.12", vm::linux_6_12, "both drivers in a guest with Linux 6.12; games"),
     long("vm-7.2", vm::linux_7_2, "both drivers in a guest with Linux 7.2; games"),
     long("vm-debug", vm::debug_kernel, "with KASAN, lockdep and kmemleak; a million requests"),
+    long("dkms", dkms::run, "DKMS builds the source package, and its module works"),
     long(
         "stress",
         long::stress,
