@@ -27,6 +27,7 @@
 #define VERR_EBADF                      (-9)
 #define VERR_WRONG_ORDER                (-22)
 #define VERR_NOT_SUPPORTED              (-37)
+#define VERR_PERMISSION_DENIED          (-38)
 #define VERR_INTERRUPTED                (-39)
 #define VERR_TIMEOUT                    (-40)
 #define VERR_OUT_OF_RANGE               (-54)

@@ -72,7 +72,8 @@ static void checkFork(void)
     idChild = fork();
     if (idChild == 0)
     {
-        void *pv;
+        const char *pszEnd;
+        void       *pv;
         g_cChecks = g_cFailures = 0;
         checkClosed();
         CHECK_RC(SUPR3PageFree(pvPages, 1), VINF_SUCCESS);
@@ -82,7 +83,8 @@ static void checkFork(void)
         if (SUPR3Init(NULL) == VINF_SUCCESS)
             CHECK_RC(SUPR3Term(0), VINF_SUCCESS);
         /* What the parent's threads left here is nobody's, and no leak of ours: valgrind stays out. */
-        execlp(g_cFailures ? "false" : "true", "child", (char *)NULL);
+        pszEnd = g_cFailures ? "false" : "true";
+        execlp(pszEnd, pszEnd, (char *)NULL);
         _exit(127);
     }
     CHECK(idChild > 0 && waitpid(idChild, &iStatus, 0) == idChild);

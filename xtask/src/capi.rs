@@ -21,6 +21,9 @@ pub(crate) const LINK_NAME: &str = "libsup.so";
 pub(crate) const ARCHIVE: &str = "libsup.a";
 /// What cargo calls it, by its crate.
 const BUILT: &str = "libsup_capi";
+/// The folder of our headers, and that of the seed's, which not every machine has.
+pub(crate) const OURS: &str = "include";
+pub(crate) const SEED: &str = "../shared/seed/include";
 /// The folder of the programs.
 pub(crate) const PROGRAMS: &str = "tests/c";
 /// The folders of the headers that programs share with ring-0 modules.

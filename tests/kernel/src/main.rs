@@ -14,7 +14,7 @@
 //! It prints a line a test, `ok NAME`, `FAILED NAME: WHY` or `skipped NAME: REASON`, and the totals at
 //! the end; the exit status is 0 if nothing failed.
 //!
-//! [`games`] holds the tests by subject, [`kill`] the dying processes, [`cycles`] the insertions,
+//! [`games`] holds the tests by subject, [`programs`] runs those in C, [`kill`] the dying processes, [`cycles`] the insertions,
 //! [`hotplug`] the processors that come and go,
 //! [`lockdown`] what is refused there, [`faults`] the refused allocations, [`fuzz`] the noise and
 //! [`figures`] the costs. [`check`] runs and reports, [`process`] makes processes, [`device`] speaks
@@ -33,6 +33,7 @@ mod kill;
 mod lockdown;
 mod observer;
 mod process;
+mod programs;
 mod random;
 mod region;
 mod wait;
@@ -65,6 +66,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Lets the kernel refuse every allocation of every operation in turn
     Faults(faults::Args),
+    /// Runs the programs in C and C++
+    Programs(programs::Args),
     /// Counts what calls cost, beside bare ones
     Figures(figures::Args),
     /// Locks the kernel down and tries to load code; the machine stays locked down
@@ -77,6 +80,7 @@ enum Command {
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Games(args) => games::run(&args),
+        Command::Programs(args) => programs::run(&args),
         Command::Kill(args) => kill::run(&args),
         Command::Cycles(args) => cycles::run(&args),
         Command::Hotplug(args) => hotplug::run(&args),

@@ -10,12 +10,9 @@ use anyhow::Result;
 use xshell::cmd;
 
 use super::Verdict;
-use crate::capi::{self, Linkage};
+use crate::capi::{self, Linkage, OURS, SEED};
 use crate::project::Project;
 use crate::{api, install, modules, report, require};
-
-const OURS: &str = "include";
-const SEED: &str = "../shared/seed/include";
 
 pub(super) fn run(project: &Project) -> Result<Verdict> {
     capi::require(project)?;

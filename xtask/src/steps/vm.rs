@@ -15,34 +15,43 @@ pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
         Suite::kernel("games", None),
         Suite::kernel("kill", Some(50)),
         Suite::kernel("fuzz", Some(20_000)),
+        Suite::kernel("programs", None),
         Suite::cycles(10),
         Suite::hotplug(),
     ];
-    guest(project, GuestArgs::with_kernel("6.1"), &own)
+    guest(project, with_c("6.1"), &own)
 }
 
 pub(super) fn linux_6_12(project: &Project) -> Result<Verdict> {
     // The last one, because what it does stays.
-    let own = [Suite::kernel("games", None), Suite::hotplug(), Suite::kernel("lockdown", None)];
-    guest(project, GuestArgs::with_kernel("6.12"), &own)
+    let own = ["games", "programs"].map(|name| Suite::kernel(name, None));
+    let last = [Suite::hotplug(), Suite::kernel("lockdown", None)];
+    guest(project, with_c("6.12"), &[own, last].concat())
 }
 
 pub(super) fn linux_7_2(project: &Project) -> Result<Verdict> {
-    guest(project, GuestArgs::with_kernel("7.2"), &[Suite::kernel("games", None)])
+    let own = ["games", "programs"].map(|name| Suite::kernel(name, None));
+    guest(project, with_c("7.2"), &own)
 }
 
 /// Slower by an order of magnitude: the kernel checks every access and every lock.
 pub(super) fn debug_kernel(project: &Project) -> Result<Verdict> {
-    let args = GuestArgs { timeout_s: 14_400, memory_mib: 2048, ..GuestArgs::with_kernel("debug") };
+    let args = GuestArgs { timeout_s: 14_400, memory_mib: 2048, ..with_c("debug") };
     let own = [
         Suite::kernel("games", None),
         Suite::kernel("faults", None),
         Suite::kernel("kill", Some(500)),
+        Suite::kernel("programs", None),
         Suite::kernel("fuzz", Some(1_000_000)),
         Suite::cycles(200),
         Suite::hotplug(),
     ];
     guest(project, args, &own)
+}
+
+/// A guest that has the programs of `tests/c`, too.
+fn with_c(kernel: &str) -> GuestArgs {
+    GuestArgs { c_programs: true, ..GuestArgs::with_kernel(kernel) }
 }
 
 /// The conformance suite with both drivers, then the kernel driver's own tests.

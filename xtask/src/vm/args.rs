@@ -71,6 +71,9 @@ pub(crate) struct GuestArgs {
     /// The guest's memory in MiB
     #[arg(long, default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u32).range(128..))]
     pub(crate) memory_mib: u32,
+    /// Take the programs of tests/c along: `sup-kernel-tests programs` runs them
+    #[arg(long)]
+    pub(crate) c_programs: bool,
     /// One processor, and a clock that counts instructions: a nanosecond is one, on any machine
     #[arg(long, conflicts_with = "cpus")]
     pub(crate) icount: bool,
@@ -96,6 +99,7 @@ impl GuestArgs {
             module: None,
             cpus: 2,
             memory_mib: 1024,
+            c_programs: false,
             icount: false,
             append: None,
             variables: Vec::new(),

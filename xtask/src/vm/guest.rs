@@ -39,6 +39,9 @@ pub(super) fn prepare(
     let kernel = Kernel::find(project, &args.kernel)?;
     let mut programs = programs::build(project)?;
     programs.push(programs::busybox(project)?);
+    if args.c_programs {
+        programs.extend(programs::in_c(project)?);
+    }
     let mut files = Vec::new();
     let module = match (driver, &args.module) {
         (Driver::Included, None) => {

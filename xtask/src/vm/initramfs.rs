@@ -17,8 +17,11 @@ const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\n\
 const GROUP: &[u8] = b"root:x:0:\ntty:x:5:\nuser:x:1000:\nother:x:1001:\nnogroup:x:65534:\n";
 
 /// Where a file goes, with the folders on the way.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 11] = [
     "bin",
+    "bin/c",
+    "bin/c/ours",
+    "bin/c/seed",
     "etc",
     "etc/supdrv",
     "etc/supdrv/trusted",

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use xshell::cmd;
 
+use crate::capi::{self, Linkage};
 use crate::project::Project;
-use crate::require;
+use crate::{report, require};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
@@ -68,6 +69,36 @@ pub(super) fn rust_module(project: &Project, programs: &[Program]) -> Result<Pat
     let (supctl, folder) = (&supctl.path, project.root.join("modules/echo"));
     let told = cmd!(project.sh, "{supctl} module build {folder}").read()?;
     Ok(PathBuf::from(told.lines().last().unwrap_or_default().trim()))
+}
+
+/// Builds the programs of `tests/c`: against our header and, on machines that have it, the seed's.
+///
+/// # Errors
+/// A compiler is missing, or one of them does not compile.
+pub(super) fn in_c(project: &Project) -> Result<Vec<Program>> {
+    capi::require(project)?;
+    let library = capi::build(project)?;
+    let mut programs = Vec::new();
+    for (name, include) in [("ours", capi::OURS), ("seed", capi::SEED)] {
+        let include = project.root.join(include);
+        if !include.is_dir() {
+            report::note(format_args!(
+                "no programs with the seed's header: no {}",
+                include.display()
+            ));
+            continue;
+        }
+        let folder = project.target.join("vm/c").join(name);
+        project.sh.create_dir(&folder)?;
+        for source in capi::programs(project)? {
+            let path =
+                capi::program(project, &library, &source, &include, Linkage::Static, &folder)?;
+            let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            cmd!(project.sh, "strip {path}").quiet().run()?;
+            programs.push(Program { name: format!("c/{name}/{file}"), path });
+        }
+    }
+    Ok(programs)
 }
 
 /// Finds busybox where Debian puts it.
