@@ -2,6 +2,8 @@
  * Both event semaphores: exact expectations, bad handles, signals of POSIX, the end of a process.
  */
 
+/* For pthread_timedjoin_np. */
+#define _GNU_SOURCE
 #include "check.h"
 #include <pthread.h>
 #include <signal.h>
@@ -116,17 +118,28 @@ static void onSignal(int iSignal)
     (void)iSignal;
 }
 
-/** Starts a thread that waits, and gives it the time to. */
-static pthread_t startWaiter(SUPSEMEVENT *phEvent)
+/** Starts a thread that waits, and gives it the time to, or most likely has. */
+static pthread_t startWaiter(SUPSEMEVENT *phEvent, long cMillies)
 {
     pthread_t       Thread;
-    struct timespec Pause = { 0, 100000000 };
+    struct timespec Pause = { cMillies / 1000, cMillies % 1000 * 1000000 };
     __atomic_store_n(&g_fWaits, 0, __ATOMIC_RELAXED);
     REQUIRE_RC(pthread_create(&Thread, NULL, waitThread, phEvent), 0);
     while (!__atomic_load_n(&g_fWaits, __ATOMIC_ACQUIRE))
         nanosleep(&Pause, NULL);
     nanosleep(&Pause, NULL);
     return Thread;
+}
+
+/** Waits for the end of a thread for so long; 0 if it came. */
+static int joinWithin(pthread_t Thread, long cMillies, void **ppvResult)
+{
+    struct timespec End;
+    clock_gettime(CLOCK_REALTIME, &End);
+    End.tv_nsec += cMillies * 1000000;
+    End.tv_sec  += End.tv_nsec / 1000000000;
+    End.tv_nsec %= 1000000000;
+    return pthread_timedjoin_np(Thread, ppvResult, &End);
 }
 
 /** What ends the wait of another thread: a POSIX signal, a signal, a close. */
@@ -136,6 +149,8 @@ static void checkWaiter(void)
     pthread_t        Thread;
     void            *pvResult;
     struct sigaction Action;
+    long             cMillies;
+    int              rc;
 
     memset(&Action, 0, sizeof(Action));
     Action.sa_handler = onSignal;
@@ -143,19 +158,31 @@ static void checkWaiter(void)
     sigaction(SIGUSR1, &Action, NULL);
     REQUIRE_RC(SUPSemEventCreate(g_pSession, &hEvent), VINF_SUCCESS);
 
-    Thread = startWaiter(&hEvent);
-    pthread_kill(Thread, SIGUSR1);
-    pthread_join(Thread, &pvResult);
+    Thread = startWaiter(&hEvent, 100);
+    /* One that comes before the wait does not interrupt it. */
+    do
+        pthread_kill(Thread, SIGUSR1);
+    while (joinWithin(Thread, 100, &pvResult) != 0);
     CHECK_RC((int)(intptr_t)pvResult, VERR_INTERRUPTED);
 
-    Thread = startWaiter(&hEvent);
+    Thread = startWaiter(&hEvent, 100);
     CHECK_RC(SUPSemEventSignal(g_pSession, hEvent), VINF_SUCCESS);
     pthread_join(Thread, &pvResult);
     CHECK_RC((int)(intptr_t)pvResult, VINF_SUCCESS);
 
-    Thread = startWaiter(&hEvent);
-    CHECK_RC(SUPSemEventClose(g_pSession, hEvent), VINF_SUCCESS);
-    pthread_join(Thread, &pvResult);
+    /* A waiter keeps the semaphore; one that is too late finds none, and the next one gets more time. */
+    for (cMillies = 100; cMillies < 60000; cMillies *= 2)
+    {
+        Thread = startWaiter(&hEvent, cMillies);
+        rc = SUPSemEventClose(g_pSession, hEvent);
+        pthread_join(Thread, &pvResult);
+        if (rc == VINF_SUCCESS)
+            break;
+        CHECK_RC(rc, VINF_OBJECT_DESTROYED);
+        CHECK_RC((int)(intptr_t)pvResult, VERR_INVALID_HANDLE);
+        REQUIRE_RC(SUPSemEventCreate(g_pSession, &hEvent), VINF_SUCCESS);
+    }
+    CHECK_RC(rc, VINF_SUCCESS);
     CHECK_RC((int)(intptr_t)pvResult, VERR_SEM_DESTROYED);
 }
 

@@ -5,7 +5,6 @@
 
 use sup_abi::Status;
 use sup_abi::request::SemaphoreKind;
-use sup_alloc::Arc;
 
 use super::table::Room;
 use crate::host::{Host, Wait};
@@ -50,7 +49,7 @@ impl<H: Host> Driver<H> {
     /// Closes a handle and wakes who waits on it. Corresponds to `SUPSemEventClose`,
     /// `SUPSemEventMultiClose`.
     ///
-    /// Returns `VINF_OBJECT_DESTROYED`, or `VINF_SUCCESS` if nil was closed or another thread is still
+    /// Returns `VINF_OBJECT_DESTROYED`, or `VINF_SUCCESS` if nil was closed or another thread was
     /// inside a call on the semaphore.
     ///
     /// # Errors
@@ -68,11 +67,7 @@ impl<H: Host> Driver<H> {
             return Ok(Status::VINF_SUCCESS);
         }
         let mut table = session.semaphores().lock();
-        let semaphore = table.remove(handle, kind)?;
-        let status = match Arc::strong_count(&semaphore) {
-            1 => Status::VINF_OBJECT_DESTROYED,
-            _ => Status::VINF_SUCCESS,
-        };
+        let (semaphore, status) = table.remove(handle, kind)?;
         let surplus = table.keep(semaphore);
         drop(table);
         drop(surplus);

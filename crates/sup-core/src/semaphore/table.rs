@@ -262,7 +262,8 @@ impl<H: Host> SemaphoreTable<H> {
         }
     }
 
-    /// Destroys the semaphore, which wakes its waiters, and frees the number.
+    /// Destroys the semaphore, which wakes its waiters, and frees the number. Returns what its close
+    /// answers, too: whether others are inside a call on it is looked at before these are woken.
     ///
     /// # Errors
     /// `VERR_INVALID_HANDLE`.
@@ -270,15 +271,20 @@ impl<H: Host> SemaphoreTable<H> {
         &mut self,
         handle: u32,
         kind: SemaphoreKind,
-    ) -> Result<Arc<Semaphore<H>>, Status> {
+    ) -> Result<(Arc<Semaphore<H>>, Status), Status> {
         let index = handle.checked_sub(1).ok_or(Status::VERR_INVALID_HANDLE)? as usize;
-        match self.slot_mut(index) {
-            // Before the number can be used again: the word must be nobody's by then.
-            Some(Slot::Used(semaphore)) if semaphore.kind() == kind => semaphore.destroy(),
+        let status = match self.slot_mut(index) {
+            Some(Slot::Used(semaphore)) if semaphore.kind() == kind => {
+                // The table is locked, so nobody comes; who leaves meanwhile was inside.
+                let is_alone = Arc::strong_count(semaphore) == 1;
+                // Before the number can be used again: the word must be nobody's by then.
+                semaphore.destroy();
+                if is_alone { Status::VINF_OBJECT_DESTROYED } else { Status::VINF_SUCCESS }
+            }
             _ => return Err(Status::VERR_INVALID_HANDLE),
-        }
+        };
         match self.free(index) {
-            Some(Slot::Used(semaphore)) => Ok(semaphore),
+            Some(Slot::Used(semaphore)) => Ok((semaphore, status)),
             _ => Err(Status::VERR_INTERNAL_ERROR),
         }
     }

@@ -41,7 +41,7 @@ impl Numbers {
     }
 
     fn close(&mut self, handle: u32) {
-        self.table.remove(handle, Event).unwrap();
+        let _ = self.table.remove(handle, Event).unwrap();
     }
 }
 
@@ -60,11 +60,13 @@ fn memory_of_a_closed_semaphore_is_used_again_unless_somebody_is_inside() {
     let mut numbers = Numbers::new();
     let (used, closed) = (numbers.create(), numbers.create());
     let caller = numbers.table.get(used, Event).unwrap();
-    let semaphore = numbers.table.remove(used, Event).unwrap();
+    let (semaphore, status) = numbers.table.remove(used, Event).unwrap();
+    assert_eq!(status, Status::VINF_SUCCESS, "somebody is inside");
     assert!(numbers.table.keep(semaphore).is_some());
     assert!(numbers.table.create_in_spare(Event).is_none());
 
-    let semaphore = numbers.table.remove(closed, Event).unwrap();
+    let (semaphore, status) = numbers.table.remove(closed, Event).unwrap();
+    assert_eq!(status, Status::VINF_OBJECT_DESTROYED);
     assert!(numbers.table.keep(semaphore).is_none());
     let created = numbers.table.create_in_spare(SemaphoreKind::EventMulti).unwrap().unwrap();
     assert_eq!(created, closed + 1);
