@@ -61,6 +61,9 @@ fn limits_are_exact() {
     assert_eq!(status(&components(33)), Status::VERR_SUPLIB_PATH_TOO_MANY_COMPONENTS);
     assert_eq!(status(&bytes(259)), Status::VINF_SUCCESS);
     assert_eq!(status(&bytes(260)), Status::VERR_SUPLIB_PATH_TOO_LONG);
+    // Also if it is a slash that stands at the limit.
+    let slash = [bytes(259), b"/a".to_vec()].concat();
+    assert_eq!((slash.len(), status(&slash)), (261, Status::VERR_SUPLIB_PATH_TOO_LONG));
     // The slash at the end is dropped, not counted.
     assert_eq!(status(&[bytes(259), b"/".to_vec()].concat()), Status::VINF_SUCCESS);
 }
@@ -119,7 +122,7 @@ fn model(path: &[u8]) -> Status {
             return Status::VERR_SUPLIB_PATH_TOO_MANY_COMPONENTS;
         }
         while !is_end(index) {
-            if index + 1 == 260 {
+            if index + 1 >= 260 {
                 return Status::VERR_SUPLIB_PATH_TOO_LONG;
             }
             index += 1;
