@@ -22,6 +22,9 @@ pub(crate) struct InstallArgs {
     /// A folder that stands for the root while a package is made
     #[arg(long, value_name = "DIR")]
     pub(crate) destdir: Option<PathBuf>,
+    /// The secret key that signs the manifest of the files; without one there is none
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
 }
 
 impl InstallArgs {
@@ -37,6 +40,8 @@ impl InstallArgs {
 
 /// Builds and installs, and prints each path.
 pub(crate) fn run(project: &Project, args: &InstallArgs) -> Result<ExitCode> {
+    // Programs and library know where their own files are.
+    let _prefix = project.sh.push_env("SUP_PREFIX", &args.prefix);
     cmd!(project.sh, "cargo build --release --package supctl").run()?;
     let supctl = project.target.join("release/supctl");
     let root = args.root();
@@ -46,6 +51,14 @@ pub(crate) fn run(project: &Project, args: &InstallArgs) -> Result<ExitCode> {
     let command = root.join("bin/supctl");
     copy(project, &supctl, &command)?;
     report::line(format_args!("{}", command.display()));
+    match &args.key {
+        Some(key) => {
+            cmd!(project.sh, "{supctl} installation sign --prefix {root} --key {key}").run()?;
+        }
+        None => report::line(format_args!(
+            "no manifest: SUPR3HardenedVerifyFile will refuse these files; --key signs one"
+        )),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -91,6 +104,7 @@ mod tests {
         let args = |prefix: &str, destdir: Option<&str>| InstallArgs {
             prefix: prefix.into(),
             destdir: destdir.map(PathBuf::from),
+            key: None,
         };
         assert_eq!(args("/usr", Some("/tmp/p")).root(), Path::new("/tmp/p/usr"));
         assert_eq!(args("/usr", None).root(), Path::new("/usr"));

@@ -23,6 +23,9 @@
 //! | `objects`, `system` | what a walk needs of a file system, and the real one |
 //! | `walk`, `tree` | down a path, and through all of a folder |
 //! | `verify` | the functions for users |
+//! | `own` | the program of this process |
+//! | `installation`, `manifest` | the files of our own installation, and that they are those that were packed |
+//! | `refusal` | why these are refused, where more than a rule can be broken |
 //!
 //! Invariant: what is reported as verified was judged through the handle that is handed out with it, and
 //! so was every folder above it. What cannot be examined is refused.
@@ -33,8 +36,12 @@ mod facts;
 #[cfg(test)]
 mod fake;
 mod grant;
+mod installation;
+mod manifest;
 mod objects;
+mod own;
 mod path;
+mod refusal;
 mod rules;
 mod system;
 #[cfg(test)]
@@ -45,8 +52,12 @@ mod violation;
 mod walk;
 
 pub use facts::{Facts, Identity, Kind};
+pub use installation::{ENTRIES, Entry, Installation, PREFIX, Place, Presence, places_below};
+pub use manifest::{MANIFEST, manifest_line};
 pub use objects::Objects;
+pub use own::{Audience, verify_self};
 pub use path::{CleanPath, PATH_BYTES_LIMIT, PATH_COMPONENTS_MAX};
+pub use refusal::Refusal;
 pub use rules::{Rule, Wanted, broken_rules};
 pub use system::System;
 pub use tree::{Contents, Tally, Watch};

@@ -1,5 +1,6 @@
 //! The command line of `supctl`.
 
+mod installation;
 mod module;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use sup::Status;
 
+pub(crate) use self::installation::{InstallationCommand, SignFilesArgs, VerifyFilesArgs};
 pub(crate) use self::module::{
     BuildArgs, CallArgs, CheckArgs, KeygenArgs, ListArgs, LoadArgs, ModuleCommand, NewArgs,
     SignArgs, VerifyArgs,
@@ -45,6 +47,9 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Module(ModuleCommand),
     Verify(VerifyPathArgs),
+    /// The files of this installation
+    #[command(subcommand)]
+    Installation(InstallationCommand),
     Gip(GipArgs),
     Status(StatusArgs),
     Completions(CompletionsArgs),

@@ -16,6 +16,8 @@ pub(crate) enum Failure {
     File { path: PathBuf, error: io::Error },
     /// A path that stands in the way.
     Refused { path: PathBuf, status: Status },
+    /// A file of an installation is refused.
+    Installation(sup_hardened::Refusal),
     /// A key cannot be had, or is not to be used.
     Key(String),
     /// A signature does not do.
@@ -63,6 +65,7 @@ impl fmt::Display for Failure {
                 let of = if *rules == 1 { "rule is" } else { "rules are" };
                 write!(f, "{}: would not load: {rules} {of} broken", path.display())
             }
+            Self::Installation(refusal) => refusal.fmt(f),
             Self::Key(sentence) => f.write_str(sentence),
             Self::Signature { path, refusal } => {
                 write!(f, "{}: {}: {refusal}", path.display(), refusal.status())

@@ -11,6 +11,7 @@ mod cli;
 mod doctor;
 mod failure;
 mod gip;
+mod installation;
 mod keys;
 mod log;
 mod module;
@@ -42,6 +43,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => return doctor::run(&args),
         Command::Verify(args) => return verify::run(&args),
         Command::Module(command) => module::run(&command)?,
+        Command::Installation(command) => installation::run(&command)?,
         Command::Gip(args) => gip::run(&args)?,
         Command::Status(args) => status::run(&args)?,
         Command::Completions(args) => {

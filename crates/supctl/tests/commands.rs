@@ -25,6 +25,8 @@ fn every_command_has_help() {
         &["module", "call", "--help"],
         &["module", "list", "--help"],
         &["verify", "--help"],
+        &["installation", "sign", "--help"],
+        &["installation", "verify", "--help"],
         &["gip", "--help"],
         &["status", "--help"],
         &["completions", "--help"],
@@ -48,6 +50,8 @@ fn cannot_say_nonsense() {
         &["module", "call", "hello.r0", "hello", "1", "--arg", "0xg"],
         &["module", "call", "hello.r0", "hello", "1", "--output", "out"],
         &["verify"],
+        &["installation"],
+        &["installation", "sign"],
         &["status", "VERR_NONSENSE"],
         &["completions", "cmd.exe"],
     ] {
