@@ -5,12 +5,16 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, ensure};
 
+use crate::capi;
 use crate::cli::BenchArgs;
 use crate::project::Project;
 use crate::report;
 use crate::vm;
 use crate::vm::args::{GuestArgs, VmCommand, VmRunArgs};
 
+/// The suite that needs the C library, and where it is told to look for it.
+const C_LIBRARY: &str = "capi";
+const C_LIBRARY_VARIABLE: &str = "SUP_BENCH_LIBRARY";
 /// The suite that needs a guest, and runs only when it is named.
 const KERNEL: &str = "kernel";
 
@@ -49,6 +53,9 @@ fn on_host(project: &Project, args: &BenchArgs) -> Result<ExitCode> {
     command.args(args.json.then_some("--json"));
     command.args(args.list.then_some("--list"));
     command.args(args.check.then_some("--check"));
+    if !args.list && args.suite.as_deref().is_none_or(|suite| suite == C_LIBRARY) {
+        command.env(C_LIBRARY_VARIABLE, capi::build(project)?.shared());
+    }
     let status = command.status().context("cannot run cargo")?;
     // No code means that a signal ended it.
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);

@@ -194,20 +194,33 @@ impl Connection {
     /// # Errors
     /// `VERR_INVALID_HANDLE` if no semaphore can have that number, `VERR_NO_MEMORY`, `VERR_MAP_FAILED`;
     /// `VERR_INVALID_PARAMETER` if none ever had one of that page.
+    #[inline]
     pub(crate) fn word(&self, handle: u32) -> Result<NonNull<AtomicU64>> {
-        let missing = || Error::new("SemaphoreWords", Status::VERR_INVALID_HANDLE, "no state word");
-        let (number, index) = word_position(handle).ok_or_else(missing)?;
-        let page = self.word_pages.get(number).ok_or_else(missing)?;
+        let Some((number, index)) = word_position(handle) else { return Err(no_word()) };
+        let Some(page) = self.word_pages.get(number) else { return Err(no_word()) };
         // Relaxed: the driver gives the same address each time, and a request orders what is in it.
-        let mut address = page.load(Ordering::Relaxed);
-        if address == 0 {
-            let input = SemaphoreWordsIn { page: number as u32, reserved: 0 };
-            address = self.call::<SemaphoreWords>(&input)?.r3.get();
-            page.store(address, Ordering::Relaxed);
-        }
+        let address = match page.load(Ordering::Relaxed) {
+            0 => self.word_page(number, page)?,
+            address => address,
+        };
         let word = (address as usize as *mut AtomicU64).wrapping_add(index);
-        NonNull::new(word).ok_or_else(missing)
+        NonNull::new(word).ok_or_else(no_word)
     }
+
+    /// Asks the driver where a page of words is, and notes that.
+    #[cold]
+    fn word_page(&self, number: usize, page: &AtomicU64) -> Result<u64> {
+        let input = SemaphoreWordsIn { page: number as u32, reserved: 0 };
+        let address = self.call::<SemaphoreWords>(&input)?.r3.get();
+        // Relaxed: see `word`.
+        page.store(address, Ordering::Relaxed);
+        Ok(address)
+    }
+}
+
+#[cold]
+fn no_word() -> Error {
+    Error::new("SemaphoreWords", Status::VERR_INVALID_HANDLE, "no state word")
 }
 
 /// The header of a packet where it lies. (A copy would read words that were just written as halves, and

@@ -1,5 +1,6 @@
 //! [`SUITES`]: everything that can be measured, by suite.
 
+mod capi;
 mod gip;
 mod hardened;
 mod loader;
@@ -28,7 +29,7 @@ pub(crate) struct Suite {
 }
 
 /// All suites, in the order in which they run.
-pub(crate) const SUITES: [Suite; 6] = [
+pub(crate) const SUITES: [Suite; 7] = [
     Suite {
         name: "slice",
         about: "the main job: events, service calls, loading, closing a session",
@@ -64,6 +65,12 @@ pub(crate) const SUITES: [Suite; 6] = [
         about: "verifying who can write a file, and all files of a tree",
         run: hardened::run,
         skips: hardened::skips,
+    },
+    Suite {
+        name: "capi",
+        about: "calls of the C library beside the same ones in Rust",
+        run: capi::run,
+        skips: capi::skips,
     },
 ];
 
