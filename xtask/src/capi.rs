@@ -125,7 +125,7 @@ pub(crate) fn program(
     );
     let command = match linkage {
         Linkage::Shared => base.arg("-L").arg(path).arg("-lsup").arg(rpath),
-        Linkage::Static => base.arg("-static").arg(archive),
+        Linkage::Static => base.arg("-static").arg("-DSTATIC").arg(archive),
     };
     command.quiet().run()?;
     Ok(program)

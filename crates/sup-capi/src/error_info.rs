@@ -31,13 +31,18 @@ impl ErrorInfo {
 
     /// Fills in what went wrong, and returns its status.
     pub(crate) fn fill(&self, error: &Error) -> Status {
+        self.tell(error.status(), error)
+    }
+
+    /// The same for what has its status and its text apart.
+    pub(crate) fn tell(&self, status: Status, text: &dyn fmt::Display) -> Status {
         self.change(|info| {
-            info.rc = error.status();
+            info.rc = status;
             info.fFlags |= RTERRINFO_FLAGS_SET;
             // A text that does not fit is cut.
-            let _ = write!(Text::of(info), "{error}");
+            let _ = write!(Text::of(info), "{text}");
         });
-        error.status()
+        status
     }
 
     fn change(&self, change: impl FnOnce(&mut RTERRINFO)) {

@@ -4,7 +4,8 @@
 //! driver ([`sup::raw`]). Here is what C adds: one session for the process ([`process`]) that calls in any
 //! thread may use while another one ends it ([`calls`]), pointers ([`mod@pointer`]), texts of errors
 //! ([`error_info`]), and functions that no panic leaves ([`entry`]). Each group of the header has its
-//! file: [`init`], [`gip`], [`semaphores`], [`memory`], [`pages`], [`modules`], [`vmm`], [`platform`].
+//! file: [`init`], [`gip`], [`semaphores`], [`memory`], [`pages`], [`modules`], [`vmm`],
+//! [`platform`], [`hardening`] with [`libraries`].
 //!
 //! | called | answer |
 //! |---|---|
@@ -21,7 +22,9 @@ mod calls;
 mod entry;
 mod error_info;
 mod gip;
+mod hardening;
 mod init;
+mod libraries;
 mod lock;
 mod memory;
 mod modules;
