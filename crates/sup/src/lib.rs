@@ -41,6 +41,7 @@ mod loaded;
 mod memory;
 mod module;
 mod policy;
+mod privilege;
 pub mod raw;
 mod semaphore;
 mod session;

@@ -13,6 +13,7 @@ use sup_abi::{
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
 
 use sup_core::Signer;
+use sup_hardened::Violation;
 
 use crate::Session;
 use crate::error::{Error, Result};
@@ -399,6 +400,10 @@ const LOAD: &str = "LoadModule";
 pub(crate) fn read_image(file: &Path) -> Result<Vec<u8>> {
     use std::io::ErrorKind;
     policy::read_signed(file).map_err(|error| {
+        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Violation>());
+        if let Some(violation) = inner {
+            return Error::new(LOAD, violation.status(), violation.to_string());
+        }
         let status = match error.kind() {
             ErrorKind::NotFound => Status::VERR_FILE_NOT_FOUND,
             ErrorKind::PermissionDenied => Status::VERR_ACCESS_DENIED,

@@ -3,15 +3,18 @@
 //! Neighbours: `module.rs` loads, `sup-core/src/image/policy.rs` decides. Invariant: nothing is decided
 //! here: what is sent is what the files hold.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use sup_abi::request::{Empty, ModuleDemand, ModulePolicyOut, Trust};
 use sup_core::Signer;
+use sup_hardened::{System, verify_plug_in};
 use sup_signature::{DETACHED_SUFFIX, PublicKey, split};
 
 use crate::Session;
 use crate::error::Result;
+use crate::privilege::Privilege;
 
 /// What a driver demands of modules, and whom it trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,10 +57,20 @@ pub(crate) fn signer(trust: u32, key: [u8; 32]) -> Signer {
 /// Reads a module's file, and puts the signature behind it that stands beside it in `FILE.sig`, if the
 /// file has none of its own.
 ///
+/// A process with more rights than its user reads only a file that root alone can have written, as
+/// `SUPR3HardenedVerifyPlugIn` verifies it: else any user could have it run his code in ring 0.
+///
 /// # Errors
-/// One of the files cannot be read.
+/// One of the files cannot be read; with a [`Violation`](sup_hardened::Violation) inside, if it is not to be trusted.
 pub fn read_signed(file: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = std::fs::read(file)?;
+    read_signed_as(Privilege::of_this_process(), file)
+}
+
+fn read_signed_as(privilege: Privilege, file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = match privilege {
+        Privilege::None => std::fs::read(file)?,
+        Privilege::More => read_verified(file)?,
+    };
     // A block that is not right is for the driver to refuse.
     let is_unsigned = split(&bytes).is_ok_and(|signed| signed.block.is_none());
     if is_unsigned {
@@ -67,6 +80,16 @@ pub fn read_signed(file: &Path) -> io::Result<Vec<u8>> {
             Err(error) => return Err(error),
         }
     }
+    Ok(bytes)
+}
+
+/// Reads a file through the handle that was verified.
+fn read_verified(file: &Path) -> io::Result<Vec<u8>> {
+    let opened = verify_plug_in(&System, file).and_then(|verified| verified.open(&System));
+    let opened =
+        opened.map_err(|violation| io::Error::new(io::ErrorKind::PermissionDenied, violation))?;
+    let mut bytes = Vec::new();
+    File::from(opened).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -80,6 +103,8 @@ fn detached(file: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sup_abi::Status;
+    use sup_hardened::Violation;
 
     #[test]
     fn a_signature_beside_the_file_goes_behind_it() {
@@ -92,5 +117,21 @@ mod tests {
         // A file with a block, be it a damaged one, is whole.
         std::fs::write(&file, b"content supdrv signature").unwrap();
         assert_eq!(read_signed(&file).unwrap(), b"content supdrv signature");
+    }
+
+    #[test]
+    fn cannot_make_a_privileged_process_read_what_others_can_have_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("m.r0");
+        std::fs::write(&file, b"content").unwrap();
+        let read = |path: &Path| {
+            let error = read_signed_as(Privilege::More, path).unwrap_err();
+            error.get_ref().and_then(|inner| inner.downcast_ref::<Violation>()).unwrap().status()
+        };
+        // What is below /tmp, or this user's.
+        let expected = [Status::VERR_SUPLIB_WORLD_WRITABLE, Status::VERR_SUPLIB_OWNER_NOT_ROOT];
+        assert!(expected.contains(&read(&file)));
+        assert_eq!(read(Path::new("m.r0")), Status::VERR_SUPLIB_PATH_NOT_ABSOLUTE);
+        assert_eq!(read_signed_as(Privilege::None, &file).unwrap(), b"content");
     }
 }

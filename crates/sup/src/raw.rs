@@ -208,7 +208,8 @@ pub unsafe fn page_protect(
 /// Reads a module's file, with the signature that stands beside it.
 ///
 /// # Errors
-/// `VERR_FILE_NOT_FOUND`, `VERR_ACCESS_DENIED`, `VERR_IS_A_DIRECTORY`, `VERR_GENERAL_FAILURE`.
+/// `VERR_FILE_NOT_FOUND`, `VERR_ACCESS_DENIED`, `VERR_IS_A_DIRECTORY`, `VERR_GENERAL_FAILURE`; in a process with more
+/// rights than its user `VERR_SUPLIB_*` of a file that others than root can have written.
 pub fn read_module(file: &std::path::Path) -> Result<Vec<u8>> {
     module::read_image(file)
 }
