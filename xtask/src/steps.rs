@@ -71,7 +71,11 @@ pub(crate) const STEPS: [Step; 25] = [
     quick("doc-tests", quick::doc_tests, "the examples in the documentation run"),
     quick("docs", quick::docs, "the documentation builds without a warning"),
     quick("no-std", no_std::run, "the crates of ring 0 link no standard library"),
-    quick("loom", long::loom, "the semaphores in the interleavings that two preemptions make"),
+    quick(
+        "loom",
+        long::loom,
+        "the semaphores and the clock page in the interleavings that two preemptions make",
+    ),
     quick("supctl", doctor::run, "the doctor passes, and so does a bare `cargo run --release`"),
     quick("c-programs", c_programs::run, "programs in C and C++ link with libsup and work"),
     quick(
@@ -88,7 +92,7 @@ pub(crate) const STEPS: [Step; 25] = [
     long(
         "stress",
         long::stress,
-        "semaphores: 64 threads, 10 million operations a test; modules: 8 threads",
+        "semaphores: 64 threads, 10 million operations a test; a billion reads of the time; modules: 8 threads",
     ),
     long("asan", long::asan, "all tests under AddressSanitizer, with leak detection"),
     long("tsan", long::tsan, "all tests under ThreadSanitizer"),

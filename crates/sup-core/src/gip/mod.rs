@@ -11,10 +11,8 @@
 //! at the clock, and the frequency estimate goes on where it was.
 //!
 //! # The entry's transaction
-//! `u32TransactionId` is odd while an entry changes. The writer makes it odd, takes clock and counter
-//! only after that is visible to every processor, writes the line and makes it even. A reader that
-//! finds the same even number before and after it read the counter has read it before the writer did;
-//! so on the common line no reader ever gets a time that a later line falls behind.
+//! `u32TransactionId` is odd while an entry changes ([`mod@transaction`]): readers get a whole line, and on
+//! the common line no reader ever gets a time that a later line falls behind.
 //!
 //! # Processors that come and go
 //! The backend tells of each processor that is there when the driver starts, and of each that comes or
@@ -39,6 +37,7 @@ use crate::host::{CpuIdentity, GipMemory, Host, LogLevel};
 
 mod cpus;
 pub mod read;
+mod transaction;
 pub mod update;
 
 use cpus::Arrivals;

@@ -9,15 +9,16 @@
 //! is the same.
 //!
 //! # Order
-//! The counter is read between two looks at the entry's number, and the second look must not come
-//! before it: then the number says that the writer had not begun the next line. Processors read their
-//! counter out of order, so the host's [`Counter`] does both, the second after the first.
+//! The counter is read between two looks at the entry's number (`transaction.rs`), and the second look must
+//! not come before it. Processors read their counter out of order, so the host's [`Counter`] does both, the
+//! second after the first.
 //! A [`Snapshot`] needs the second look only: its line was complete when it was made.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use sup_abi::{SUPGIPCPU, SUPGIPMODE, SUPGLOBALINFOPAGE, SUPGLOBALINFOPAGE_MAGIC};
 
+use super::transaction::{self, Cells};
 use super::update::{Line, ScaledLine};
 
 /// A writer that died in the middle of an update must not hang its readers.
@@ -116,9 +117,8 @@ pub fn look(page: &SUPGLOBALINFOPAGE, cpus: &[SUPGIPCPU], counter: &impl Counter
 pub fn newest_line(page: &SUPGLOBALINFOPAGE, entry: &SUPGIPCPU) -> Option<Line> {
     let interval_ns = page.u32UpdateIntervalNS.load(Ordering::Relaxed);
     (0..MAX_TRIES).find_map(|_| {
-        let (id, line) = begin(entry, interval_ns);
-        let is_whole = id & 1 == 0 && entry.u32TransactionId.load(Ordering::Relaxed) == id;
-        is_whole.then_some(line)
+        let (id, line) = transaction::read(entry, interval_ns);
+        transaction::is_whole(id, entry.u32TransactionId.load(Ordering::Relaxed)).then_some(line)
     })
 }
 
@@ -130,25 +130,38 @@ fn consistent(
     interval_ns: u32,
     counter: &impl Counter,
 ) -> Option<(u32, Line, u64)> {
-    let (id, line) = begin(entry, interval_ns);
+    let (id, line) = transaction::read(entry, interval_ns);
     let (tsc, again) = counter.read_before(&entry.u32TransactionId);
-    (again == id && id & 1 == 0).then_some((id, line, tsc))
+    transaction::is_whole(id, again).then_some((id, line, tsc))
 }
 
-/// The number of an entry, and then what may be its line: if the number is even, and still the same.
-#[inline]
-fn begin(entry: &SUPGIPCPU, interval_ns: u32) -> (u32, Line) {
-    // Acquire: pairs with the release at the end of `update::publish`; the fields are not older.
-    let id = entry.u32TransactionId.load(Ordering::Acquire);
-    // Acquire: the fields are not younger than the number that is loaded next; pairs with the fence in
-    // `update::publish`.
-    let line = Line {
-        nanos: entry.u64NanoTS.load(Ordering::Acquire),
-        tsc: entry.u64TSC.load(Ordering::Acquire),
-        interval_tsc: entry.u32UpdateIntervalTSC.load(Ordering::Acquire),
-        interval_ns,
-    };
-    (id, line)
+impl Cells for SUPGIPCPU {
+    #[inline]
+    fn id(&self, order: Ordering) -> u32 {
+        self.u32TransactionId.load(order)
+    }
+
+    #[inline]
+    fn set_id(&self, id: u32, order: Ordering) {
+        self.u32TransactionId.store(id, order);
+    }
+
+    #[inline]
+    fn line(&self, interval_ns: u32, order: Ordering) -> Line {
+        Line {
+            nanos: self.u64NanoTS.load(order),
+            tsc: self.u64TSC.load(order),
+            interval_tsc: self.u32UpdateIntervalTSC.load(order),
+            interval_ns,
+        }
+    }
+
+    #[inline]
+    fn set_line(&self, line: Line, order: Ordering) {
+        self.u64NanoTS.store(line.nanos, order);
+        self.u64TSC.store(line.tsc, order);
+        self.u32UpdateIntervalTSC.store(line.interval_tsc, order);
+    }
 }
 
 #[cfg(test)]

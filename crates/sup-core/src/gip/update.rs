@@ -18,9 +18,11 @@
 //!
 //! Invariant: a new line starts at or above every value that the old one gives for an earlier counter.
 
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::Ordering;
 
 use sup_abi::{GIP_HISTORY_ENTRIES, Nanoseconds, SUPGIPCPU};
+
+use super::transaction::Change;
 
 /// A line is this far behind the clock: it is not bent but broken. Larger than any scheduling delay
 /// could make the error of a running line, smaller than a suspension.
@@ -256,17 +258,11 @@ pub fn publish(
     updater: &mut Updater,
     sample: impl FnOnce() -> (Nanoseconds, u64),
 ) {
+    // Relaxed: fields that describe; the change orders them with the line.
     let relaxed = Ordering::Relaxed;
-    let id = entry.u32TransactionId.load(relaxed) & !1;
-    entry.u32TransactionId.store(id.wrapping_add(1), relaxed);
-    // SeqCst: the odd number is visible before the counter is read; pairs with the order of loads in
-    // `read::begin`. It also keeps the stores below behind it.
-    fence(Ordering::SeqCst);
+    let change = Change::begin(entry);
     let (now, tsc) = sample();
     let tick = updater.tick(now, tsc);
-    entry.u64NanoTS.store(tick.line.nanos, relaxed);
-    entry.u64TSC.store(tick.line.tsc, relaxed);
-    entry.u32UpdateIntervalTSC.store(tick.line.interval_tsc, relaxed);
     entry.u64CpuHz.store(tick.hz, relaxed);
     entry.u32PrevUpdateIntervalNS.store(tick.clock_step, relaxed);
     if tick.is_error {
@@ -277,8 +273,7 @@ pub fn publish(
     if let Some(slot) = entry.au32TSCHistory.get(head) {
         slot.store(tick.counter_step, relaxed);
     }
-    // Release: pairs with the acquire of the number in `read::begin`.
-    entry.u32TransactionId.store(id.wrapping_add(2), Ordering::Release);
+    change.end(tick.line);
 }
 
 /// `a * b / c`, rounded down; all ones if that does not fit or `c` is zero.

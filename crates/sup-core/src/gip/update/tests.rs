@@ -175,6 +175,21 @@ fn a_machine_that_was_stopped_or_suspended_is_true_again_and_never_went_back() {
 }
 
 #[test]
+fn a_counter_may_wrap() {
+    let (mut now, mut tsc) = (5_000_000_000_u64, u64::MAX - 200 * INTERVAL);
+    let mut updater = updater(1_000_000_000);
+    let mut follower = Follower::default();
+    for _ in 0..1_000 {
+        (now, tsc) = (now + INTERVAL, tsc.wrapping_add(INTERVAL));
+        assert!(!updater.tick(Nanoseconds::new(now), tsc).is_error);
+        let (later, by) = (now + INTERVAL / 3, tsc.wrapping_add(INTERVAL / 3));
+        follower.read(&updater, by, later);
+        assert!(updater.line().at(by).unwrap().abs_diff(later) <= 2);
+    }
+    assert!(tsc < u64::MAX / 2, "it has wrapped");
+}
+
+#[test]
 fn mul_div_is_exact() {
     assert_eq!(mul_div(u64::MAX, u64::MAX, u64::MAX), u64::MAX);
     assert_eq!(mul_div(u64::MAX, 2, 4), u64::MAX / 2);
