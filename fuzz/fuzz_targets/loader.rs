@@ -12,6 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use sup_abi::{R0Ptr, Status};
 use sup_core::host::{EntryPoint, Image};
 use sup_embedded::ThreadCalls;
+use sup_ring0::absolute::Segments;
 use sup_ring0::elf::{Elf, MAX_IMAGE_SIZE, PAGE_SIZE, Protection};
 use sup_ring0::mapper::{ImageMemory, MappedImage};
 use zerocopy::IntoBytes;
@@ -64,7 +65,7 @@ fuzz_target!(|file: &[u8]| {
         // Some imports are there and some are not.
         (name.len() % 4 != 0).then(|| R0Ptr::new(0x7e00_0000_0000 + asked * 16))
     };
-    let Ok(mut image) = MappedImage::<Heap>::load(file, &[], &mut provide) else { return };
+    let Ok(mut image) = MappedImage::<Heap>::load(file, &[], Segments::OF_LINUX, &mut provide) else { return };
     let elf = Elf::parse(file).expect("what is mapped was parsed");
     assert_eq!(image.bytes(), elf.image_size());
     for symbol in elf.symbols() {

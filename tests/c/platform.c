@@ -9,6 +9,8 @@ int main(void)
     uint32_t fCaps = UINT32_MAX;
     int      rc;
 
+    /* No driver is needed for this. */
+    CHECK_RC(SUPR3QueryVTxSupported(), VINF_SUCCESS);
     REQUIRE_RC(SUPR3Init(NULL), VINF_SUCCESS);
     CHECK(SUPR3GetPagingMode() >= SUPPAGINGMODE_AMD64);
     CHECK(SUPR3GetPagingMode() <= SUPPAGINGMODE_AMD64_GLOBAL_NX);

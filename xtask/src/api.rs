@@ -186,7 +186,12 @@ fn called(source: &str) -> BTreeSet<String> {
             before.trim_end().rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
         (!word.is_empty()).then(|| word.to_owned())
     });
-    pieces.collect()
+    // An absolute symbol is a value: what a module does with it is to take its address.
+    let absolute = code.split('&').skip(1).filter_map(|behind| {
+        let word = behind.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
+        word.starts_with("SUPR0Abs").then(|| word.to_owned())
+    });
+    pieces.chain(absolute).collect()
 }
 
 /// Compares with the list of gaps, and writes the document.

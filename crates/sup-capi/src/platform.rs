@@ -23,4 +23,10 @@ c_functions! {
         caps.put(Call::begin()?.session.vt_caps()?);
         Ok(Status::VINF_SUCCESS)
     }
+
+    /// Whether the kernel is new enough to run with VT-x in use. Needs no driver, and no `SUPR3Init`.
+    status fn SUPR3QueryVTxSupported() {
+        sup::vtx_supported()?;
+        Ok(Status::VINF_SUCCESS)
+    }
 }

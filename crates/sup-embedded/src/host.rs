@@ -11,6 +11,7 @@ use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
 };
 use sup_core::{LoadError, ModulePolicy};
+use sup_ring0::absolute::Segments;
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::exports;
 use sup_ring0::mapper::MappedImage;
@@ -127,7 +128,8 @@ impl Host for EmbeddedHost {
         file: &[u8],
         provide: &mut dyn FnMut(&str) -> Option<R0Ptr>,
     ) -> Result<Self::Image, LoadError> {
-        let mut image = MappedImage::<ImagePages>::load(file, exports::<Self>(), provide)?;
+        let (exports, segments) = (exports::<Self>(), Segments::OF_LINUX);
+        let mut image = MappedImage::<ImagePages>::load(file, exports, segments, provide)?;
         image.memory_mut().show(file);
         Ok(image)
     }

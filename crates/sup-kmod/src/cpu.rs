@@ -6,6 +6,7 @@ use core::ffi::c_void;
 
 use sup_core::host::{ControlRegisters, CpuIdentity, CpuSummary};
 use sup_core::platform::apic_id;
+use sup_ring0::absolute::Segments;
 
 use crate::shim::{Errno, raw};
 
@@ -94,4 +95,31 @@ pub(crate) fn control_registers() -> ControlRegisters {
     // SAFETY: reading the register changes nothing, and ring 0 may.
     unsafe { asm!("mov {}, cr0", out(reg) cr0, options(nomem, nostack, preserves_flags)) };
     ControlRegisters { cr0, cr4: cr4(), efer: read_msr(EFER).unwrap_or(0) }
+}
+
+macro_rules! selector {
+    ($register:literal) => {{
+        let selector: u16;
+        // SAFETY: reading the register changes nothing.
+        unsafe {
+            asm!(
+                concat!("mov {:x}, ", $register),
+                out(reg) selector,
+                options(nomem, nostack, preserves_flags),
+            )
+        };
+        selector
+    }};
+}
+
+/// The segment selectors that ring 0 runs with here and now.
+pub(crate) fn segments() -> Segments {
+    Segments {
+        cs: selector!("cs"),
+        ss: selector!("ss"),
+        ds: selector!("ds"),
+        es: selector!("es"),
+        fs: selector!("fs"),
+        gs: selector!("gs"),
+    }
 }

@@ -10,6 +10,7 @@ use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
 };
 use sup_core::{LoadError, ModulePolicy};
+use sup_ring0::absolute::Segments;
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::exports;
 use sup_ring0::mapper::MappedImage;
@@ -34,6 +35,8 @@ struct Parts {
     timer: Lock<Mutex, Option<GipTimer>>,
     /// The bits that decide the paging mode stay as they are from the kernel's start on.
     registers: ControlRegisters,
+    /// Those that the driver was started with.
+    segments: Segments,
     policy: Arc<ModulePolicy>,
 }
 
@@ -46,6 +49,7 @@ impl KernelHost {
             policy: policy()?,
             timer: Lock::new(None),
             registers: cpu::control_registers(),
+            segments: cpu::segments(),
         };
         Ok(Self(Arc::try_new(parts)?))
     }
@@ -146,7 +150,7 @@ impl Host for KernelHost {
                 ),
             )
         })?;
-        MappedImage::load(file, exports::<Self>(), provide)
+        MappedImage::load(file, exports::<Self>(), self.0.segments, provide)
     }
 
     fn module_policy(&self) -> &ModulePolicy {

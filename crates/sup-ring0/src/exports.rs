@@ -15,37 +15,51 @@ use sup_alloc::Arc;
 use sup_core::host::Host;
 use sup_core::{Blocking, Driver, ObjectHandle, Session, SessionHandle};
 
+use crate::absolute::{Absolute, Segments};
 use crate::destructor::NativeDestructor;
 use crate::{Ring0, gip, memory, panic, printf, semaphores};
 
-/// A function that modules may import.
+/// A name that modules may import.
 #[derive(Debug, Clone, Copy)]
 pub struct Export {
     /// The name in the header.
     pub name: &'static str,
-    address: *const (),
+    value: Value,
+}
+
+/// What a name stands for.
+#[derive(Debug, Clone, Copy)]
+enum Value {
+    Function(*const ()),
+    Absolute(Absolute),
 }
 
 // SAFETY: the address is that of a function, which is there for every thread and never changes.
 unsafe impl Send for Export {}
-// SAFETY: nothing can be done with a shared `Export` but to read its name and its address.
+// SAFETY: nothing can be done with a shared `Export` but to read its name and its value.
 unsafe impl Sync for Export {}
 
 impl Export {
-    /// Where it is.
-    pub fn address(&self) -> u64 {
-        self.address.addr() as u64
+    /// Where it is, or what its address is to be.
+    pub fn address(&self, segments: Segments) -> u64 {
+        match self.value {
+            Value::Function(address) => address.addr() as u64,
+            Value::Absolute(value) => value(segments).into(),
+        }
     }
 }
 
 /// The address of an export.
-pub fn find(exports: &[Export], name: &str) -> Option<u64> {
-    exports.iter().find(|export| export.name == name).map(Export::address)
+pub fn find(exports: &[Export], segments: Segments, name: &str) -> Option<u64> {
+    exports.iter().find(|export| export.name == name).map(|export| export.address(segments))
 }
 
 macro_rules! exports {
-    ($($name:literal => $function:expr,)*) => {
-        &[$(Export { name: $name, address: $function },)*]
+    (absolute { $($absolute:literal => $value:expr,)* } $($name:literal => $function:expr,)*) => {
+        &[
+            $(Export { name: $absolute, value: Value::Absolute($value) },)*
+            $(Export { name: $name, value: Value::Function($function) },)*
+        ]
     };
 }
 
@@ -65,6 +79,18 @@ where
     R: Ring0 + Host<Destructor = NativeDestructor>,
 {
     const ALL: &'static [Export] = exports! {
+        absolute {
+            "SUPR0AbsIs64bit" => |_| 1,
+            "SUPR0Abs64bitKernelCS" => |segments| segments.cs,
+            "SUPR0Abs64bitKernelSS" => |segments| segments.ss,
+            "SUPR0Abs64bitKernelDS" => |segments| segments.ds,
+            "SUPR0AbsKernelCS" => |segments| segments.cs,
+            "SUPR0AbsKernelSS" => |segments| segments.ss,
+            "SUPR0AbsKernelDS" => |segments| segments.ds,
+            "SUPR0AbsKernelES" => |segments| segments.es,
+            "SUPR0AbsKernelFS" => |segments| segments.fs,
+            "SUPR0AbsKernelGS" => |segments| segments.gs,
+        }
         "SUPR0Printf" => printf::supr0_printf::<R> as *const (),
         "SUPR0ModulePanic" => panic::module_panic::<R> as *const (),
         "SUPR0ObjRegister" => obj_register::<R> as *const (),
@@ -73,6 +99,7 @@ where
         "SUPR0ObjRelease" => obj_release::<R> as *const (),
         "SUPR0ObjVerifyAccess" => obj_verify_access::<R> as *const (),
         "SUPR0GetPagingMode" => get_paging_mode::<R> as *const (),
+        "SUPR0EnableVTx" => enable_vtx as *const (),
         "SUPR0QueryVTCaps" => query_vt_caps::<R> as *const (),
         "SUPGetGIP" => gip::get_gip::<R> as *const (),
         "SUPR0GipMap" => gip::gip_map::<R> as *const (),
@@ -235,6 +262,12 @@ unsafe extern "C" fn obj_verify_access<R: Ring0>(
 unsafe extern "C" fn get_paging_mode<R: Ring0>() -> u32 {
     let registers = R::driver().map(|driver| driver.host().control_registers());
     registers.map_or(sup_abi::SUPPAGINGMODE::Invalid, sup_core::platform::paging_mode).into()
+}
+
+/// Corresponds to `SUPR0EnableVTx`. On Linux virtualisation is KVM's to switch on and off, and not all
+/// supported kernels have a way to borrow it, so this takes nothing and says so.
+extern "C" fn enable_vtx(_enable: u8) -> i32 {
+    Status::VERR_NOT_SUPPORTED.raw()
 }
 
 /// Corresponds to `SUPR0QueryVTCaps`.

@@ -5,6 +5,7 @@
 //! * [`calls`] lets a module abandon the call that it is in, which is what a panic does.
 //! * [`exports`] is the table of functions that modules may import: the C face of the driver's
 //!   services, under the header's names.
+//! * [`absolute`] has the symbols whose addresses are values.
 //! * [`printf`] is the entry of the one function with variable arguments.
 //!
 //! Everything is generic over the backend's host ([`Ring0`]), so that a backend gets the C functions
@@ -26,6 +27,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod absolute;
 pub mod calls;
 pub mod destructor;
 pub mod elf;

@@ -17,6 +17,7 @@ use sup_alloc::Vec;
 use sup_core::host::{EntryPoint, Image, LogLevel, ServiceCall, VmmCall};
 use sup_core::{LoadError, SessionHandle};
 
+use crate::absolute::Segments;
 use crate::calls::{self, Calls};
 use crate::elf::{Elf, ElfError, Protection};
 use crate::exports::{Export, find};
@@ -64,7 +65,7 @@ pub struct MappedImage<M> {
 impl<M: ImageMemory> MappedImage<M> {
     /// Checks `file`, maps it, binds its imports and seals it. Nothing of it runs.
     ///
-    /// An import is what `provide` finds, and else what `exports` has. Older sources write `SUPR0$` before
+    /// An import is what `provide` finds, and else what `exports` has, absolute ones of `segments`. Older sources write `SUPR0$` before
     /// the names of the driver's functions; it is dropped. That a file of this format cannot say which
     /// module an import shall come from is the specification's case of an empty module name.
     ///
@@ -75,6 +76,7 @@ impl<M: ImageMemory> MappedImage<M> {
     pub fn load(
         file: &[u8],
         exports: &[Export],
+        segments: Segments,
         provide: &mut dyn FnMut(&str) -> Option<R0Ptr>,
     ) -> Result<Self, LoadError> {
         let elf = Elf::parse(file).map_err(|error| sentence(&error))?;
@@ -83,7 +85,7 @@ impl<M: ImageMemory> MappedImage<M> {
         let base = memory.base().get();
         let mut resolve = |name: &str| {
             let name = name.strip_prefix(DRIVER_PREFIX).unwrap_or(name);
-            provide(name).map(R0Ptr::get).or_else(|| find(exports, name))
+            provide(name).map(R0Ptr::get).or_else(|| find(exports, segments, name))
         };
         elf.load(memory.writable(), base, &mut resolve).map_err(|error| sentence(&error))?;
 

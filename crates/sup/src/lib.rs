@@ -40,6 +40,7 @@ mod gip;
 mod loaded;
 mod memory;
 mod module;
+mod platform;
 mod policy;
 mod privilege;
 pub mod raw;
@@ -57,6 +58,7 @@ pub use memory::{
     SharedPages, SharedRegion, SharedView,
 };
 pub use module::{Module, ServiceModule};
+pub use platform::{VirtualisationOwner, virtualisation_owner, vtx_supported};
 pub use policy::{ModulePolicy, read_signed};
 pub use semaphore::{EventSemaphore, ManualResetEvent, Timeout, WaitError};
 pub use session::Session;

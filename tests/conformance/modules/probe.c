@@ -12,6 +12,7 @@
 #define VINF_SUCCESS            0
 #define VERR_GENERAL_FAILURE    (-1)
 #define VERR_INVALID_PARAMETER  (-2)
+#define VERR_NOT_IMPLEMENTED    (-12)
 #define VERR_NOT_SUPPORTED      (-37)
 #define VERR_INTERNAL_ERROR     (-225)
 
@@ -170,6 +171,25 @@ static int probeFacts(PSUPDRVSESSION pSession, PPROBEREQ pReq)
     return VINF_SUCCESS;
 }
 
+/** The absolute symbols, those of 64-bit code in the upper halves, and the processor's own selectors of
+ * code and stack. */
+static int probeAbsolutes(PPROBEREQ pReq)
+{
+    uint16_t uCs;
+    uint16_t uSs;
+    __asm__ volatile("mov %%cs, %0" : "=r"(uCs));
+    __asm__ volatile("mov %%ss, %0" : "=r"(uSs));
+    pReq->au64[0] = (uintptr_t)&SUPR0AbsIs64bit;
+    pReq->au64[1] = (uintptr_t)&SUPR0Abs64bitKernelCS << 32 | (uintptr_t)&SUPR0AbsKernelCS;
+    pReq->au64[2] = (uintptr_t)&SUPR0Abs64bitKernelSS << 32 | (uintptr_t)&SUPR0AbsKernelSS;
+    pReq->au64[3] = (uintptr_t)&SUPR0Abs64bitKernelDS << 32 | (uintptr_t)&SUPR0AbsKernelDS;
+    pReq->au64[4] = (uintptr_t)&SUPR0AbsKernelES;
+    pReq->au64[5] = (uintptr_t)&SUPR0AbsKernelFS;
+    pReq->au64[6] = (uintptr_t)&SUPR0AbsKernelGS;
+    pReq->au64[7] = (uint64_t)uSs << 32 | uCs;
+    return VINF_SUCCESS;
+}
+
 void *memcpy(void *, const void *, size_t);
 void *memmove(void *, const void *, size_t);
 void *memset(void *, int, size_t);
@@ -225,7 +245,9 @@ int probeServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_
         case 12: g_pau64Scoreboard = (volatile uint64_t *)(uintptr_t)pReq->au64[1]; return VINF_SUCCESS;
         case 13: return probeMemory(pSession, pReq);
         case 14: return probeGip(pSession, pReq);
-        default: return VERR_NOT_SUPPORTED;
+        case 15: return probeAbsolutes(pReq);
+        case 16: return SUPR0EnableVTx(pReq->au64[1] != 0);
+        default: return VERR_NOT_IMPLEMENTED;
     }
 }
 

@@ -236,6 +236,8 @@ pub(crate) mod op {
     pub(crate) const SCOREBOARD: u32 = 12;
     pub(crate) const MEMORY: u32 = 13;
     pub(crate) const GIP: u32 = 14;
+    pub(crate) const ABSOLUTES: u32 = 15;
+    pub(crate) const ENABLE_VTX: u32 = 16;
 }
 
 /// The session that the probe acts in: the caller's.

@@ -31,7 +31,8 @@ pub(super) fn vt_caps(session: &Session) -> Outcome {
             let names = CAPS.iter().filter(|(cap, _)| caps & cap != 0).map(|(_, name)| *name);
             let names: Vec<&str> = names.collect();
             require(!names.is_empty(), || "none, and no reason for it".to_owned())?;
-            Ok(Finding { figure: names.len() as f64, detail: names.join(", ") })
+            let detail = format!("{}; {}", names.join(", "), sup::virtualisation_owner());
+            Ok(Finding { figure: names.len() as f64, detail })
         }
         Err(error) if is_reason_for_none(error.status()) => {
             let meaning = error.status().meaning().unwrap_or_default();

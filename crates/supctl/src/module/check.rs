@@ -8,6 +8,7 @@
 //! if one of them is broken.
 
 use sup_embedded::EmbeddedHost;
+use sup_ring0::absolute::Segments;
 use sup_ring0::elf::{Elf, Protection};
 use sup_ring0::exports::{exports, find};
 use sup_signature::{ContentHash, DriverVersion, KERNEL_GRADE, Signed, split};
@@ -143,7 +144,7 @@ fn imports(elf: &Elf<'_>) -> Vec<Finding> {
     let mut bound = Vec::new();
     let mut findings = Vec::new();
     for import in elf.imports() {
-        match (find(table, import.name), import.is_weak) {
+        match (find(table, Segments::OF_LINUX, import.name), import.is_weak) {
             (Some(_), _) => bound.push(import.name),
             (None, true) => findings.push(Finding::kept(
                 "import",

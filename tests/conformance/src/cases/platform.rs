@@ -1,12 +1,13 @@
 //! What the processor says of itself.
 
+use sup::backend::Kind;
 use sup::{SUPPAGINGMODE, SUPVTCAPS_AMD_V, SUPVTCAPS_NESTED_PAGING, SUPVTCAPS_VT_X, Status};
 use sup_abi::request::{Empty, GetPagingMode, VtCaps};
 
 use crate::backend::Backend;
 use crate::case::{Stop, Verdict, cases, check, same};
 use crate::client::Client;
-use crate::probe::{Probe, op};
+use crate::probe::{OWN, Probe, op};
 
 cases! { Platform {
     paging_mode_is_that_of_64_bit:
@@ -18,6 +19,11 @@ cases! { Platform {
          6.7).",
     both_rings_see_one_vt_caps:
         "The request, the library and ring 0 answer the same capabilities (spec 6.7).",
+    absolute_symbols_are_the_selectors_of_ring_0:
+        "A module links to all ten; in the kernel they are what it runs with, in a process fixed \
+         (spec 9.5).",
+    cannot_switch_virtualisation:
+        "SUPR0EnableVTx is not supported, whatever is asked: KVM's hardware is left alone (spec 6.7).",
 }}
 
 fn paging_mode_is_that_of_64_bit(backend: &dyn Backend) -> Verdict {
@@ -76,5 +82,44 @@ fn both_rings_see_one_vt_caps(backend: &dyn Backend) -> Verdict {
     let status = caps.map_or_else(|status| status, |_| Status::VINF_SUCCESS);
     same!(facts[5], u64::from(status.raw().cast_unsigned()));
     same!(facts[6], u64::from(caps.unwrap_or(0)), "capabilities, zero on failure");
+    Ok(())
+}
+
+/// The two halves that `SUPR0Abs64bit*` and `SUPR0Abs*` of one selector are answered in.
+fn halves(word: u64) -> [u64; 2] {
+    [word >> 32, word & 0xffff_ffff]
+}
+
+fn absolute_symbols_are_the_selectors_of_ring_0(backend: &dyn Backend) -> Verdict {
+    let client = Client::connect(backend)?;
+    let (status, values) = Probe::load(&client)?.ask(op::ABSOLUTES, &[])?;
+    same!(status, Status::VINF_SUCCESS);
+    let [is_64_bit, cs, ss, ds, es, fs, gs, own] = values;
+    same!(is_64_bit, 1);
+    let [own_ss, own_cs] = halves(own);
+    let [expected_cs, expected_ss] = match backend.kind() {
+        Kind::Embedded => {
+            same!([ds, es, fs, gs], [0; 4]);
+            [0x10, 0x18]
+        }
+        // The stack's selector is null in a task that came in by an interrupt, the driver's start and
+        // this one alike.
+        Kind::Kernel => [own_cs, if own_ss == 0 { halves(ss)[0] } else { own_ss }],
+    };
+    same!(halves(cs), [expected_cs; 2]);
+    check!(halves(ss) == [expected_ss; 2] || halves(ss) == [0; 2], "stack: {ss:#x}");
+    same!(halves(ds)[0], halves(ds)[1]);
+    for selector in [halves(ss)[0], halves(ds)[0], es, fs, gs] {
+        check!(selector <= u16::MAX.into(), "a selector has 16 bits, this is {selector:#x}");
+    }
+    Ok(())
+}
+
+fn cannot_switch_virtualisation(backend: &dyn Backend) -> Verdict {
+    let client = Client::connect(backend)?;
+    let probe = Probe::load(&client)?;
+    for enable in [0, 1] {
+        same!(probe.status(op::ENABLE_VTX, &[OWN, enable])?, Status::VERR_NOT_SUPPORTED);
+    }
     Ok(())
 }
