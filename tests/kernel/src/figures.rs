@@ -8,6 +8,7 @@
 //! measured, by subject.
 
 mod calls;
+mod clock;
 mod exit;
 mod figure;
 mod measure;
@@ -43,6 +44,7 @@ fn measure_all(args: &Args) -> Verdict<Vec<Figure>> {
     // Before the others, because nobody may have a session.
     let module = module::figures(&args.module)?;
     let mut figures = calls::figures()?;
+    figures.extend(clock::figures()?);
     figures.extend(memory::figures()?);
     figures.extend(exit::figures()?);
     figures.extend(ping_pong::figures()?);

@@ -7,6 +7,8 @@ use super::measure::Clock;
 pub(super) enum Unit {
     /// Of [`Clock`].
     Time,
+    /// Of any clock.
+    Nanoseconds,
     KiB,
     /// Times that somebody slept.
     Sleeps,
@@ -16,6 +18,7 @@ impl Unit {
     pub(super) fn name(self, clock: Clock) -> &'static str {
         match self {
             Self::Time => clock.unit(),
+            Self::Nanoseconds => "ns",
             Self::KiB => "KiB",
             Self::Sleeps => "sleeps",
         }
