@@ -10,7 +10,7 @@ use crate::figure::Figure;
 
 pub(super) fn run() -> Result<Vec<Figure>> {
     let mut figures = read::figures()?;
-    figures.push(updater::figure()?);
+    figures.extend(updater::figures()?);
     figures.extend(accuracy::figures()?);
     Ok(figures)
 }
