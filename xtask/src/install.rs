@@ -1,19 +1,20 @@
 //! `cargo xtask install`: the library in C with its headers, and the command, below a prefix.
 //!
-//! Neighbours: [`capi`] builds the library, `packaging/sup.pc` says where it is to `pkg-config`.
+//! Neighbours: [`capi`] builds the library; `packaging/sup.pc` says where it is to `pkg-config`, and
+//! `packaging/sup-module.pc` how ring-0 modules are compiled.
 //! Invariant: everything goes below the prefix, and nothing that is installed names the build's folders.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use xshell::cmd;
 
 use crate::project::Project;
 use crate::{capi, report};
 
-/// Install the library for C, its headers, sup.pc and supctl
+/// Install the library for C, its headers, sup.pc, sup-module.pc and supctl
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
     /// Where they will be
@@ -62,7 +63,11 @@ pub(crate) fn run(project: &Project, args: &InstallArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Installs the library, its headers and `sup.pc`; returns the paths.
+/// Where the headers are, as `packaging/sup-module.pc` has it: seen from the tree, and from an installation.
+const INCLUDE: [&str; 2] =
+    ["includedir=${pcfiledir}/../include", "includedir=${pcfiledir}/../../include"];
+
+/// Installs the library, its headers, `sup.pc` and `sup-module.pc`; returns the paths.
 ///
 /// # Errors
 /// The library does not build, or the prefix cannot be written.
@@ -84,7 +89,11 @@ pub(crate) fn library(project: &Project, root: &Path) -> Result<Vec<PathBuf>> {
     }
     let link = root.join("lib").join(capi::LINK_NAME);
     capi::link(capi::SONAME, &link)?;
-    Ok(files.into_iter().map(|(_, to)| to).chain([link]).collect())
+    let flags = project.sh.read_file("packaging/sup-module.pc")?;
+    ensure!(flags.contains(INCLUDE[0]), "packaging/sup-module.pc has no line {}", INCLUDE[0]);
+    let module = root.join("lib/pkgconfig/sup-module.pc");
+    project.sh.write_file(&module, flags.replace(INCLUDE[0], INCLUDE[1]))?;
+    Ok(files.into_iter().map(|(_, to)| to).chain([link, module]).collect())
 }
 
 /// Replaces the file instead of writing into it: programs may run that have it mapped.

@@ -31,24 +31,34 @@ pub(super) fn run(project: &Project) -> Result<Verdict> {
             cmd!(project.sh, "{program} {modules}").env("SUP_BACKEND", "embedded").quiet().run()?;
         }
     }
-    installed(project, &library.folder.join("install"), &modules)?;
+    installed(project, &library.folder.join("install"))?;
     let seed = if has_seed { "" } else { "; the seed's header is not on this machine" };
     Verdict::passed_with(format!("{} programs, both libraries{seed}", sources.len()))
 }
 
-/// Installs the library, and makes and runs a program with what `pkg-config` says of it.
-fn installed(project: &Project, prefix: &Path, modules: &Path) -> Result<()> {
+/// Installs the library, and makes a module and a program that loads it with what `pkg-config` says.
+fn installed(project: &Project, prefix: &Path) -> Result<()> {
     require::program(project, "pkg-config", "pkg-config")?;
     let sh = &project.sh;
     install::library(project, prefix)?;
-    let flags = cmd!(sh, "pkg-config --cflags --libs sup")
-        .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
-        .quiet()
-        .read()?;
-    let program = prefix.join("memory");
-    let (source, flags) = (format!("{}/memory.c", capi::PROGRAMS), flags.split_whitespace());
-    cmd!(sh, "cc -std=gnu11 -Wall -Wextra -Werror {source} -o {program} {flags...}").run()?;
-    cmd!(sh, "{program} {modules}")
+    let flags = |package: &str| {
+        cmd!(sh, "pkg-config --cflags --libs {package}")
+            .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
+            .quiet()
+            .read()
+    };
+    let (module, of_modules) = (prefix.join("hello.r0"), flags("sup-module")?);
+    let of_modules = of_modules.split_whitespace();
+    cmd!(sh, "cc {of_modules...} -Werror -o {module} modules/hello/hello.c").run()?;
+    let (program, of_programs) = (prefix.join("modules"), flags("sup")?);
+    let (source, of_programs) =
+        (format!("{}/modules.c", capi::PROGRAMS), of_programs.split_whitespace());
+    cmd!(
+        sh,
+        "cc -std=gnu11 -Wall -Wextra -Werror -Imodules/hello {source} -o {program} {of_programs...}"
+    )
+    .run()?;
+    cmd!(sh, "{program} {prefix}")
         .env("SUP_BACKEND", "embedded")
         .env("LD_LIBRARY_PATH", prefix.join("lib"))
         .run()?;
