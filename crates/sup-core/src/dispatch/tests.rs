@@ -7,6 +7,7 @@ use crate::testing::bench::Bench;
 use crate::testing::{Event, TestDestructor};
 use proptest::prelude::*;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::channel;
 use std::vec;
 use std::vec::Vec;
 use sup_abi::request::{
@@ -227,6 +228,29 @@ fn symbol_is_found_only_in_an_image_of_the_session() {
     assert_eq!(symbol(base, "handler"), Status::VINF_SUCCESS);
     assert_eq!(symbol(base, "missing"), Status::VERR_SYMBOL_NOT_FOUND);
     assert_eq!(symbol(R0Ptr::new(4096), "handler"), Status::VERR_INVALID_HANDLE);
+    bench.close();
+}
+
+/// With a reference of its own, a look-up kept the image mapped after its last free had returned, and
+/// another one of that name could be loaded beside it.
+#[test]
+fn image_is_gone_when_its_last_free_returns_whoever_looks_a_symbol_up() {
+    let bench = Bench::new();
+    let (_, base) = bench.load("service", "handler", b"image");
+    let (told, looking) = channel();
+    let (freed, others) = channel();
+    *bench.host.record.look_up.lock().unwrap() = Some((told, others));
+    std::thread::scope(|scope| {
+        let input = GetSymbolIn { base, name: padded("meanwhile").unwrap() };
+        let bench = &bench;
+        scope.spawn(move || bench.send::<GetSymbol>(&input, &[], 0).unwrap());
+        looking.recv().unwrap();
+        let status = bench.send::<FreeModule>(&ImageIn { base }, &[], 0).unwrap().0;
+        let events = bench.host.record.events.lock().unwrap().clone();
+        // The look-up may have given up waiting.
+        let _ = freed.send(());
+        assert_eq!((status, events.last()), (Status::VINF_SUCCESS, Some(&Event::Unmapped)));
+    });
     bench.close();
 }
 
