@@ -1,6 +1,7 @@
-//! Writes the seeds of the targets: `seeds FOLDER` makes `FOLDER/loader` and `FOLDER/requests`.
+//! Writes the seeds of the targets: `seeds FOLDER` makes a folder for each target in it.
 //!
-//! The loader gets the tree's modules, the decoder a packet of each request, alone and all in a row.
+//! The loader gets the tree's modules, the decoder a packet of each request, alone and all in a row, and the
+//! paths some of each kind.
 
 use std::fs;
 use std::io;
@@ -10,6 +11,16 @@ use sup_abi::request::{Function, HEADER_BYTES, LoadModule, Request, RequestInfo,
 use sup_fuzz::Shot;
 use sup_modules::{HELLO, VMMR0};
 use zerocopy::IntoBytes;
+
+/// Paths that pass, and that do not.
+const PATHS: [&str; 6] = [
+    "/usr/lib/supdrv/x.so",
+    "/usr/lib/",
+    "/usr//lib",
+    "/usr/./lib/..",
+    "usr/lib",
+    "/a/b/c/d/e/f/g",
+];
 
 /// No word of a header.
 const NO_WORD: u8 = u8::MAX;
@@ -52,6 +63,11 @@ fn main() -> io::Result<()> {
     fs::create_dir_all(&loader)?;
     for module in [HELLO, VMMR0] {
         fs::write(loader.join(module.name), module.image)?;
+    }
+    let paths = folder.join("paths");
+    fs::create_dir_all(&paths)?;
+    for (index, path) in PATHS.iter().enumerate() {
+        fs::write(paths.join(index.to_string()), path)?;
     }
     let requests = folder.join("requests");
     fs::create_dir_all(&requests)?;

@@ -38,6 +38,8 @@ pub enum Group {
     Platform,
     /// The Global Information Page.
     Gip,
+    /// Who may change what runs with privileges.
+    Hardening,
 }
 
 impl Group {
@@ -57,6 +59,7 @@ impl Group {
             Self::Objects => "objects",
             Self::Platform => "platform",
             Self::Gip => "gip",
+            Self::Hardening => "hardening",
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::case::Case;
 
 mod gip;
+mod hardening;
 mod images;
 mod lifetimes;
 pub(crate) mod listing;
@@ -40,6 +41,7 @@ static GROUPS: &[&[Case]] = &[
     objects::CASES,
     platform::CASES,
     gip::CASES,
+    hardening::CASES,
 ];
 
 /// All cases, group by group.
