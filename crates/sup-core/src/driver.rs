@@ -10,6 +10,7 @@ use sup_abi::request::Counts;
 use sup_abi::{PhysAddr, R0Ptr, SUPDRVOBJTYPE, SUPGLOBALINFOPAGE, Status};
 use sup_alloc::Arc;
 
+use crate::components::ComponentTable;
 use crate::gip::Gip;
 use crate::host::{CpuIdentity, GipMemory, Host, random_words};
 use crate::image::table::ImageTable;
@@ -29,6 +30,7 @@ pub struct Driver<H: Host> {
     sessions: Lock<H::SpinLock, SessionTable<H>>,
     objects: Lock<H::SpinLock, Registry<H::Destructor>>,
     images: Lock<H::Mutex, ImageTable<H>>,
+    components: Lock<H::Mutex, ComponentTable<H>>,
     /// The handles that modules know themselves by.
     modules: Lock<H::SpinLock, Slots<()>>,
 }
@@ -54,6 +56,7 @@ impl<H: Host> Driver<H> {
             sessions: Lock::new(Slots::new(HandleKind::Session)),
             objects: Lock::new(Registry::new()),
             images: Lock::new(ImageTable::new()),
+            components: Lock::new(ComponentTable::new()),
             modules: Lock::new(Slots::new(HandleKind::Module)),
         })?)
     }
@@ -231,6 +234,10 @@ impl<H: Host> Driver<H> {
 
     pub(crate) fn images(&self) -> &Lock<H::Mutex, ImageTable<H>> {
         &self.images
+    }
+
+    pub(crate) fn components(&self) -> &Lock<H::Mutex, ComponentTable<H>> {
+        &self.components
     }
 
     pub(crate) fn modules(&self) -> &Lock<H::SpinLock, Slots<()>> {

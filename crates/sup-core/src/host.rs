@@ -7,6 +7,7 @@
 //!
 //! Contexts: a method may sleep unless its documentation says "never sleeps".
 
+use core::ffi::CStr;
 use core::fmt;
 use core::ops::Range;
 
@@ -38,6 +39,8 @@ pub trait Host: Sized + Send + Sync + 'static {
     type Image: Image;
     /// The function that a module wants called when an object dies.
     type Destructor: Destructor;
+    /// The factory that a module registers.
+    type Factory: Factory;
     /// The memory of the Global Information Page.
     type Gip: GipMemory;
     /// A mapping of words or of the Global Information Page in a process.
@@ -447,6 +450,16 @@ pub trait Destructor: Send + 'static {
     fn first_value(&self) -> R0Ptr;
     /// Calls it, once.
     fn run(self, object: ObjectHandle);
+}
+
+/// A factory of interfaces in a module.
+pub trait Factory: Send + Sync + 'static {
+    /// Where its structure is, which is its identity.
+    fn address(&self) -> R0Ptr;
+    /// Where its function is.
+    fn entry(&self) -> R0Ptr;
+    /// Asks it for an interface on behalf of a session; NIL if it has none.
+    fn query(&self, session: SessionHandle, uuid: &CStr) -> R0Ptr;
 }
 
 /// The memory of the Global Information Page.

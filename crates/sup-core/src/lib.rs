@@ -13,6 +13,7 @@
 //! | memory block | `memory.rs`, `memory/` | the session that allocated it |
 //! | mapping of words or of time | `views.rs` | the session, for one of its processes |
 //! | module image | `image/` | every session that loaded it |
+//! | component factory | `components.rs` | the kernel session that registered it |
 //! | VM of the fast calls | `vm.rs` | the session |
 //! | Global Information Page | `gip/` | the driver |
 //!
@@ -22,7 +23,7 @@
 //! # Lock order
 //! Outer first. A lock is never held while code of a module, a destructor or a wait runs.
 //!
-//! 1. the driver's image table (sleeping) and its GIP users (sleeping), never both;
+//! 1. the driver's image table, its GIP users or its component factories (sleeping), one at a time;
 //! 2. a session's views (sleeping); under them the GIP users and, alone, the semaphore table;
 //! 3. a session's VM (sleeping);
 //! 4. a session's image list, memory table or semaphore table (spinning), one at a time; or, with none of
@@ -41,10 +42,12 @@
 #![cfg_attr(test, expect(clippy::arithmetic_side_effects, reason = "a test may fail by panicking"))]
 
 mod address_map;
+mod components;
 mod dispatch;
 mod driver;
 pub mod gip;
 pub mod host;
+mod idc;
 mod image;
 pub mod memory;
 mod object;
@@ -67,8 +70,10 @@ mod testing;
 #[cfg(not(loom))]
 mod tests;
 
+pub use components::FactoryName;
 pub use dispatch::PacketError;
 pub use driver::Driver;
+pub use idc::negotiate_idc;
 pub use image::policy::{ModulePolicy, Signer};
 pub use image::table::ModulePlace;
 pub use image::{LoadError, Message, ModuleName};

@@ -5,14 +5,14 @@
 //! names it by its [`SessionHandle`] is refused from the first step of the close on.
 //!
 //! The end of a session takes back, in this order: the handle in ring 0, the VM of its fast calls, semaphores (their waiters are
-//! woken), references to objects (newest first; destructors run), memory blocks, module images (newest
+//! woken), references to objects (newest first; destructors run), memory blocks, component factories, module images (newest
 //! first; `ModuleTerm` runs), the mappings of words and of the Global Information Page.
 //!
 //! Invariant: what a session owns is reachable only through it, and each table is guarded by its own
 //! lock.
 
 use sup_abi::request::{Counts, SessionId};
-use sup_abi::{R0Ptr, Status};
+use sup_abi::{GroupId, ProcessId, R0Ptr, Status, UserId};
 use sup_alloc::Arc;
 
 use crate::host::{Caller, Host, random_words};
@@ -35,6 +35,8 @@ pub struct Session<H: Host> {
     cookie: u32,
     handle: SessionHandle,
     caller: Caller,
+    /// Where a kernel client keeps its handle.
+    kept_at: R0Ptr,
     objects: SessionSlot,
     semaphores: Lock<H::SpinLock, SemaphoreTable<H>>,
     memory: Lock<H::Mutex, MemoryTable<H>>,
@@ -69,6 +71,18 @@ impl<H: Host> Session<H> {
     /// The way into its processes.
     pub fn client(&self) -> &H::Client {
         &self.client
+    }
+
+    /// Refuses a session that a process opened.
+    ///
+    /// # Errors
+    /// `VERR_ACCESS_DENIED`.
+    pub fn require_kernel(&self) -> Result<(), Status> {
+        if self.caller.process.is_nil() { Ok(()) } else { Err(Status::VERR_ACCESS_DENIED) }
+    }
+
+    pub(crate) fn kept_at(&self) -> R0Ptr {
+        self.kept_at
     }
 
     pub(crate) fn cookie(&self) -> u32 {
@@ -120,6 +134,32 @@ impl<H: Host> Driver<H> {
     /// # Context
     /// May sleep.
     pub fn open_session(&self, client: H::Client) -> Result<Arc<Session<H>>, Status> {
+        self.open(self.host().caller(), client, R0Ptr::NIL)
+    }
+
+    /// Opens a session for a kernel client, which has no process, and keeps its handle at an address in
+    /// ring 0. It is closed with [`Driver::close_kernel_session`].
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY`, `VERR_GENERAL_FAILURE` if the host has no random numbers.
+    ///
+    /// # Context
+    /// May sleep.
+    pub fn open_kernel_session(
+        &self,
+        client: H::Client,
+        kept_at: R0Ptr,
+    ) -> Result<Arc<Session<H>>, Status> {
+        let nobody = Caller { user: UserId::NIL, group: GroupId::NIL, process: ProcessId::NIL };
+        self.open(nobody, client, kept_at)
+    }
+
+    fn open(
+        &self,
+        caller: Caller,
+        client: H::Client,
+        kept_at: R0Ptr,
+    ) -> Result<Arc<Session<H>>, Status> {
         // All at once, because generators are slow to start.
         let [id, seed, cookie] = random_words(self.host())?;
         let [c0, c1, c2, c3, ..] = cookie.to_le_bytes();
@@ -136,7 +176,8 @@ impl<H: Host> Driver<H> {
             id: SessionId(id),
             cookie: u32::from_le_bytes([c0, c1, c2, c3]),
             handle: SessionHandle(R0Ptr::new(handle.raw())),
-            caller: self.host().caller(),
+            caller,
+            kept_at,
             objects,
             semaphores: Lock::new(SemaphoreTable::new()),
             memory: Lock::new(MemoryTable::new(seed)),
@@ -186,6 +227,7 @@ impl<H: Host> Driver<H> {
         self.objects().lock().remove_session(session.objects);
         let memory = core::mem::replace(&mut *session.memory.lock(), MemoryTable::new(0));
         memory.free_all();
+        self.remove_components_of(&session);
         self.free_all_modules(&session);
         self.unmap_all(&session);
     }

@@ -7,6 +7,7 @@ extern crate std;
 
 pub(crate) mod bench;
 
+use core::ffi::CStr;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
@@ -22,7 +23,7 @@ use sup_abi::{
 
 use crate::gip::GipTicker;
 use crate::host::*;
-use crate::{LoadError, ModulePolicy, ObjectHandle};
+use crate::{LoadError, ModulePolicy, ObjectHandle, SessionHandle};
 
 /// What happened in ring 0, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +122,26 @@ impl Destructor for TestDestructor {
 
     fn run(self, _object: ObjectHandle) {
         self.record.events.lock().unwrap().push(Event::Destroyed(self.tag));
+    }
+}
+
+/// A factory that is a closure over the UUID.
+pub(crate) struct TestFactory {
+    pub(crate) address: u64,
+    pub(crate) answer: std::boxed::Box<dyn Fn(&CStr) -> u64 + Send + Sync>,
+}
+
+impl Factory for TestFactory {
+    fn address(&self) -> R0Ptr {
+        R0Ptr::new(self.address)
+    }
+
+    fn entry(&self) -> R0Ptr {
+        R0Ptr::new(self.address)
+    }
+
+    fn query(&self, _session: SessionHandle, uuid: &CStr) -> R0Ptr {
+        R0Ptr::new((self.answer)(uuid))
     }
 }
 
@@ -340,6 +361,7 @@ impl Host for TestHost {
     type Memory = TestMemory;
     type Image = TestImage;
     type Destructor = TestDestructor;
+    type Factory = TestFactory;
     type Gip = TestGip;
     type View = TestView;
 

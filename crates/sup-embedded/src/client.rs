@@ -30,6 +30,8 @@ impl Ring0 for EmbeddedHost {
         DRIVER.read().clone()
     }
 
+    fn kernel_client() {}
+
     /// A process has to ask for addresses beyond 47 bits, and nobody here does.
     fn address_bits() -> u32 {
         48
@@ -103,6 +105,7 @@ impl Drop for Client {
         let mut clients = CLIENTS.lock();
         *clients -= 1;
         if *clients == 0 {
+            self.driver.close_kernel_sessions();
             let last = DRIVER.write().take();
             drop(last);
         }

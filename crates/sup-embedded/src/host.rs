@@ -12,6 +12,7 @@ use sup_core::host::{
 };
 use sup_core::{LoadError, ModulePolicy};
 use sup_ring0::absolute::Segments;
+use sup_ring0::components::NativeFactory;
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::exports;
 use sup_ring0::mapper::MappedImage;
@@ -59,6 +60,7 @@ impl Host for EmbeddedHost {
     type Memory = Block;
     type Image = MappedImage<ImagePages>;
     type Destructor = NativeDestructor;
+    type Factory = NativeFactory;
     type Gip = GipPages;
     type View = ProcessView;
 

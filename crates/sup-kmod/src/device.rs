@@ -61,6 +61,10 @@ impl Ring0 for KernelHost {
         with_driver(Arc::clone)
     }
 
+    fn kernel_client() -> Client {
+        Client::new()
+    }
+
     fn address_bits() -> u32 {
         cpu::address_bits()
     }
@@ -97,6 +101,7 @@ extern "C" fn supdrv_start() -> c_int {
 /// Stops the driver, after the device is gone.
 #[unsafe(no_mangle)]
 extern "C" fn supdrv_stop() {
+    with_driver(|driver| driver.close_kernel_sessions());
     if let Some(raw) = NonNull::new(DRIVER.swap(core::ptr::null_mut(), Ordering::AcqRel)) {
         // SAFETY: `supdrv_start` gave away an `Arc` of this type; the swap takes it back once.
         drop(unsafe { Arc::<Driver<KernelHost>>::from_raw(raw) });

@@ -11,6 +11,7 @@ use sup_core::host::{
 };
 use sup_core::{LoadError, ModulePolicy};
 use sup_ring0::absolute::Segments;
+use sup_ring0::components::NativeFactory;
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::exports;
 use sup_ring0::mapper::MappedImage;
@@ -79,6 +80,7 @@ impl Host for KernelHost {
     type Memory = Block;
     type Image = MappedImage<ImagePages>;
     type Destructor = NativeDestructor;
+    type Factory = NativeFactory;
     type Gip = GipPages;
     type View = UserMapping;
 

@@ -16,8 +16,9 @@ use sup_core::host::Host;
 use sup_core::{Blocking, Driver, ObjectHandle, Session, SessionHandle};
 
 use crate::absolute::{Absolute, Segments};
+use crate::components::{self, NativeFactory};
 use crate::destructor::NativeDestructor;
-use crate::{Ring0, gip, memory, panic, printf, semaphores};
+use crate::{Ring0, gip, idc, memory, panic, printf, semaphores};
 
 /// A name that modules may import.
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +67,7 @@ macro_rules! exports {
 /// The table for the backend `R`.
 pub fn exports<R>() -> &'static [Export]
 where
-    R: Ring0 + Host<Destructor = NativeDestructor>,
+    R: Ring0 + Host<Destructor = NativeDestructor, Factory = NativeFactory>,
 {
     Table::<R>::ALL
 }
@@ -76,7 +77,7 @@ struct Table<R>(core::marker::PhantomData<R>);
 
 impl<R> Table<R>
 where
-    R: Ring0 + Host<Destructor = NativeDestructor>,
+    R: Ring0 + Host<Destructor = NativeDestructor, Factory = NativeFactory>,
 {
     const ALL: &'static [Export] = exports! {
         absolute {
@@ -134,6 +135,14 @@ where
         "SUPSemEventMultiWaitNsAbsIntr" => semaphores::multi_wait_ns_abs::<R> as *const (),
         "SUPSemEventMultiWaitNsRelIntr" => semaphores::multi_wait_ns_rel::<R> as *const (),
         "SUPSemEventMultiGetResolution" => semaphores::resolution::<R> as *const (),
+        "SUPR0ComponentRegisterFactory" => components::register::<R> as *const (),
+        "SUPR0ComponentDeregisterFactory" => components::deregister::<R> as *const (),
+        "SUPR0ComponentQueryFactory" => components::query::<R> as *const (),
+        "SUPR0IdcOpen" => idc::open::<R> as *const (),
+        "SUPR0IdcClose" => idc::close::<R> as *const (),
+        "SUPR0IdcGetSession" => idc::get_session::<R> as *const (),
+        "SUPR0IdcComponentRegisterFactory" => idc::component_register::<R> as *const (),
+        "SUPR0IdcComponentDeregisterFactory" => idc::component_deregister::<R> as *const (),
         "memcpy" => memcpy as *const (),
         "memmove" => memmove as *const (),
         "memset" => memset as *const (),

@@ -29,10 +29,12 @@ extern crate std;
 
 pub mod absolute;
 pub mod calls;
+pub mod components;
 pub mod destructor;
 pub mod elf;
 pub mod exports;
 mod gip;
+mod idc;
 pub mod mapper;
 mod memory;
 mod naked;
@@ -55,6 +57,9 @@ pub trait Ring0: Host {
     /// # Context
     /// Never sleeps.
     fn driver() -> Option<Arc<Driver<Self>>>;
+
+    /// The way into processes for a session that none opened.
+    fn kernel_client() -> Self::Client;
 
     /// How many bits an address has in ring 0: 48 with four levels of page tables, 57 with five.
     ///

@@ -171,6 +171,74 @@ static int probeFacts(PSUPDRVSESSION pSession, PPROBEREQ pReq)
     return VINF_SUCCESS;
 }
 
+/** Asked for by name: two of one name, one that asks others, one that cannot be registered, one without a
+ * function. Each has the interface of which the text is its own number. */
+static void *probeFactory(PCSUPDRVFACTORY pFactory, PSUPDRVSESSION pSession, const char *pszUuid);
+static void *probeAsksOthers(PCSUPDRVFACTORY pFactory, PSUPDRVSESSION pSession, const char *pszUuid)
+{
+    void *pv = NULL;
+    (void)pFactory;
+    return SUPR0ComponentQueryFactory(pSession, "probe", pszUuid, &pv) == VINF_SUCCESS ? pv : NULL;
+}
+
+static SUPDRVFACTORY const g_aFactories[] =
+{
+    { "probe", probeFactory },
+    { "probe", probeFactory },
+    { "asks", probeAsksOthers },
+    { { [0 ... 55] = 'x' }, probeFactory },
+    { "none", NULL },
+};
+
+static void *probeFactory(PCSUPDRVFACTORY pFactory, PSUPDRVSESSION pSession, const char *pszUuid)
+{
+    (void)pSession;
+    return pszUuid[0] == '0' + (pFactory - &g_aFactories[0]) ? (void *)pFactory : NULL;
+}
+
+static SUPDRVIDCHANDLE g_aHandles[2];
+
+/** au64[1]: which function; au64[2], au64[3]: which handle and factory, or the versions, or the texts; a
+ * number that is not there is a bad pointer. Answers in au64[5] to au64[7]. */
+static int probeComponent(PSUPDRVSESSION pSession, PPROBEREQ pReq)
+{
+    static const char * const s_apszTexts[] =
+    { "probe", "asks", "missing", "0", "1", "9", "123456789012345678901234567890123456", "1234567890123456789012345678901234567",
+      "1234567890123456789012345678901234567890123456789012345", "12345678901234567890123456789012345678901234567890123456" };
+    uint64_t const   u2       = pReq->au64[2];
+    uint64_t const   u3       = pReq->au64[3];
+    PSUPDRVIDCHANDLE pHandle  = u2 < 2 ? &g_aHandles[u2] : (PSUPDRVIDCHANDLE)(uintptr_t)8;
+    PCSUPDRVFACTORY  pFactory = u3 < 5 ? &g_aFactories[u3] : (PCSUPDRVFACTORY)(uintptr_t)8;
+    uint32_t         au32[3]  = { 7, 7, 7 };
+    void            *pv       = &au32[0];
+    int              rc;
+    switch (pReq->au64[1])
+    {
+        case 0:
+            rc = SUPR0IdcOpen(pHandle, (uint32_t)u3, (uint32_t)(u3 >> 32), &au32[0], &au32[1],
+                              pReq->au64[4] ? (uint32_t *)(uintptr_t)8 : &au32[2]);
+            pReq->au64[5] = au32[0];
+            pReq->au64[6] = au32[1];
+            pReq->au64[7] = au32[2];
+            return rc;
+        case 1: return SUPR0IdcClose(pHandle);
+        case 2: pReq->au64[7] = (uintptr_t)SUPR0IdcGetSession(pHandle); return VINF_SUCCESS;
+        case 3: return SUPR0IdcComponentRegisterFactory(pHandle, pFactory);
+        case 4: return SUPR0IdcComponentDeregisterFactory(pHandle, pFactory);
+        case 5: return SUPR0ComponentRegisterFactory(pSession, pFactory);
+        case 6: return SUPR0ComponentDeregisterFactory(pSession, pFactory);
+        case 7:
+            rc = SUPR0ComponentQueryFactory(pSession, u2 < 10 ? s_apszTexts[u2] : (const char *)(uintptr_t)8,
+                                            u3 < 10 ? s_apszTexts[u3] : (const char *)(uintptr_t)8,
+                                            pReq->au64[4] ? (void **)(uintptr_t)8 : &pv);
+            pReq->au64[6] = pv == NULL;
+            pReq->au64[7] = (uint64_t)((PCSUPDRVFACTORY)pv - &g_aFactories[0]);
+            return rc;
+        case 8: return SUPR0IdcOpen(pHandle, 0, 0, NULL, NULL, NULL);
+        default: return VERR_NOT_IMPLEMENTED;
+    }
+}
+
 /** The absolute symbols, those of 64-bit code in the upper halves, and the processor's own selectors of
  * code and stack. */
 static int probeAbsolutes(PPROBEREQ pReq)
@@ -247,6 +315,7 @@ int probeServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_
         case 14: return probeGip(pSession, pReq);
         case 15: return probeAbsolutes(pReq);
         case 16: return SUPR0EnableVTx(pReq->au64[1] != 0);
+        case 17: return probeComponent(pSession, pReq);
         default: return VERR_NOT_IMPLEMENTED;
     }
 }

@@ -34,6 +34,8 @@ pub enum Group {
     Vmm,
     /// Ring 0's reference-counted objects.
     Objects,
+    /// Component factories, and sessions of modules.
+    Components,
     /// What the processor says of itself.
     Platform,
     /// The Global Information Page.
@@ -57,6 +59,7 @@ impl Group {
             Self::Panics => "panics",
             Self::Vmm => "vmm",
             Self::Objects => "objects",
+            Self::Components => "components",
             Self::Platform => "platform",
             Self::Gip => "gip",
             Self::Hardening => "hardening",

@@ -289,7 +289,10 @@ impl<H: Host> Driver<H> {
         handler: &str,
     ) -> Result<Arc<LoadedImage<H>>, LoadError> {
         loaded.set_handler(handler)?;
-        loaded.initialise().inspect_err(|_| self.forget_destructors(&loaded))?;
+        loaded.initialise().inspect_err(|_| {
+            self.forget_destructors(&loaded);
+            self.withdraw(&loaded);
+        })?;
         Ok(loaded)
     }
 
@@ -390,6 +393,7 @@ impl<H: Host> Driver<H> {
         loaded.drain();
         self.forget_destructors(loaded);
         loaded.terminate();
+        self.withdraw(loaded);
         self.modules().lock().remove(Handle::from_raw(loaded.module.get()));
     }
 
@@ -405,6 +409,13 @@ impl<H: Host> Driver<H> {
             (offset < loaded.image.bytes() as u64)
                 .then_some(ModulePlace { name: entry.name, offset })
         })
+    }
+
+    /// Ends what an image left: its sessions with their factories, and factories of it in other sessions.
+    fn withdraw(&self, loaded: &LoadedImage<H>) {
+        let (base, bytes) = (loaded.image().base(), loaded.image().bytes());
+        self.close_sessions_kept_in(base, bytes);
+        self.remove_components_in(base, bytes);
     }
 
     /// Objects whose destructor lies in an image die without it from now on.

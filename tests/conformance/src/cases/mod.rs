@@ -2,6 +2,7 @@
 
 use crate::case::Case;
 
+mod components;
 mod gip;
 mod hardening;
 mod images;
@@ -39,6 +40,7 @@ static GROUPS: &[&[Case]] = &[
     panics::CASES,
     vmm::CASES,
     objects::CASES,
+    components::CASES,
     platform::CASES,
     gip::CASES,
     hardening::CASES,

@@ -1,0 +1,213 @@
+//! Component factories: how one module offers interfaces to others, by name.
+//!
+//! A module registers a factory in a session of its own, which `SUPR0IdcOpen` gives it ([`idc`](crate::idc)).
+//! Whoever asks for the name has the factories of that name called, oldest first, until one has the
+//! interface.
+//!
+//! ```text
+//! register ──▶ listed ── deregister, session's end, image's end ──▶ unlisted ── last query left ──▶ gone
+//!                │ ▲
+//!          query │ │ counted as running: listed or not, the factory stays
+//! ```
+//! The table's lock (sleeping) is held while a record is looked for, and never while a factory runs, so
+//! that a factory may register, query and wait. What keeps it alive meanwhile is the count in its record:
+//! whoever takes the record out of the list returns only when nobody runs in it any more, and the module
+//! goes after that. A factory must not do that to itself; it would wait for its own end.
+//!
+//! Invariant: a listed record's session is open, and its factory is in place; an address is listed once.
+
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use sup_abi::{FACTORY_NAME_BYTES, R0Ptr, Status};
+use sup_alloc::{Arc, Vec};
+
+use crate::host::{Factory, Host, Interruption, Wait, WaitQueue};
+use crate::{Deadline, Driver, Session, SessionHandle};
+
+/// A factory's name with its terminator, and zeros behind it.
+pub type FactoryName = [u8; FACTORY_NAME_BYTES];
+
+/// A registered factory.
+struct Component<H: Host> {
+    /// Grows from record to record, so that a query goes on behind the last that it called.
+    number: u64,
+    name: FactoryName,
+    owner: SessionHandle,
+    factory: H::Factory,
+    /// Queries that run in it.
+    running: AtomicU64,
+    /// Set when somebody waits for `running` to become zero.
+    is_draining: AtomicBool,
+    drained: H::WaitQueue,
+}
+
+impl<H: Host> Component<H> {
+    /// Waits until no query runs in it. It is in the list no more, so that none can begin.
+    fn drain(&self) {
+        // SeqCst: pairs with the two operations in `Running::drop`. Either this thread sees that nothing
+        // runs, or the last query sees that somebody waits.
+        self.is_draining.store(true, Ordering::SeqCst);
+        let wait = Wait { deadline: Deadline::Never, interruption: Interruption::Ignored };
+        let is_idle = || (self.running.load(Ordering::SeqCst) == 0).then_some(());
+        // An uninterruptible wait without a deadline ends only with what it waits for.
+        let _ = self.drained.wait(wait, is_idle);
+    }
+}
+
+/// A query that runs in a factory, and keeps it in place.
+struct Running<H: Host>(Arc<Component<H>>);
+
+impl<H: Host> Drop for Running<H> {
+    fn drop(&mut self) {
+        let Self(component) = self;
+        // SeqCst: see `Component::drain`.
+        let was_last = component.running.fetch_sub(1, Ordering::SeqCst) == 1;
+        if was_last && component.is_draining.load(Ordering::SeqCst) {
+            component.drained.wake_all();
+        }
+    }
+}
+
+/// All factories, oldest first. The driver guards it with a sleeping lock.
+pub(crate) struct ComponentTable<H: Host> {
+    components: Vec<Arc<Component<H>>>,
+    next: u64,
+}
+
+impl<H: Host> ComponentTable<H> {
+    pub(crate) const fn new() -> Self {
+        Self { components: Vec::new(), next: 0 }
+    }
+
+    /// The next factory of that name, counted as running.
+    fn begin(&self, name: &FactoryName, from: u64) -> Option<Running<H>> {
+        let of_name =
+            |component: &&Arc<Component<H>>| component.number >= from && component.name == *name;
+        let component = self.components.iter().find(of_name)?;
+        // Relaxed: the lock that the caller holds orders it before the record is taken out.
+        component.running.fetch_add(1, Ordering::Relaxed);
+        Some(Running(component.clone()))
+    }
+
+    /// Takes the first record out for which `is_it` holds.
+    fn take(&mut self, is_it: impl Fn(&Component<H>) -> bool) -> Option<Arc<Component<H>>> {
+        let index = self.components.iter().position(|component| is_it(component))?;
+        self.components.remove(index)
+    }
+}
+
+impl<H: Host> Driver<H> {
+    /// Registers a factory. Corresponds to `SUPR0ComponentRegisterFactory`.
+    ///
+    /// # Errors
+    /// `VERR_ACCESS_DENIED` if the session is not the kernel's, `VERR_NO_MEMORY`, `VERR_ALREADY_EXISTS` if
+    /// a factory with that address is registered.
+    ///
+    /// # Context
+    /// May sleep.
+    #[inline(never)]
+    pub fn component_register(
+        &self,
+        session: &Session<H>,
+        name: FactoryName,
+        factory: H::Factory,
+    ) -> Result<(), Status> {
+        session.require_kernel()?;
+        let address = factory.address();
+        let mut table = self.components().lock();
+        let component = Arc::try_new(Component {
+            number: table.next,
+            name,
+            owner: session.handle(),
+            factory,
+            running: AtomicU64::new(0),
+            is_draining: AtomicBool::new(false),
+            drained: H::WaitQueue::default(),
+        })?;
+        table.components.try_reserve(1)?;
+        if table.components.iter().any(|other| other.factory.address() == address) {
+            return Err(Status::VERR_ALREADY_EXISTS);
+        }
+        table.components.try_push(component)?;
+        table.next = table.next.saturating_add(1);
+        Ok(())
+    }
+
+    /// Takes a factory of the session's back, and returns when no query runs in it. Corresponds to
+    /// `SUPR0ComponentDeregisterFactory`.
+    ///
+    /// # Errors
+    /// `VERR_ACCESS_DENIED` if the session is not the kernel's, `VERR_NOT_FOUND` if it has not registered
+    /// a factory with that address.
+    ///
+    /// # Context
+    /// Sleeps while the factory runs; not to be called by it.
+    pub fn component_deregister(&self, session: &Session<H>, address: R0Ptr) -> Result<(), Status> {
+        session.require_kernel()?;
+        let owner = session.handle();
+        let is_it = |component: &Component<H>| {
+            component.owner == owner && component.factory.address() == address
+        };
+        let taken = self.components().lock().take(is_it);
+        taken.ok_or(Status::VERR_NOT_FOUND)?.drain();
+        Ok(())
+    }
+
+    /// Asks the factories of a name for an interface, oldest first. Corresponds to
+    /// `SUPR0ComponentQueryFactory`.
+    ///
+    /// # Errors
+    /// `VERR_SUPDRV_COMPONENT_NOT_FOUND` if no factory has the name,
+    /// `VERR_SUPDRV_INTERFACE_NOT_SUPPORTED` if none of those has the interface.
+    ///
+    /// # Context
+    /// May sleep; runs factories, with no lock held.
+    pub fn component_query(
+        &self,
+        session: &Session<H>,
+        name: &FactoryName,
+        uuid: &CStr,
+    ) -> Result<R0Ptr, Status> {
+        let mut answer = Status::VERR_SUPDRV_COMPONENT_NOT_FOUND;
+        let mut from = 0;
+        loop {
+            let begun = self.components().lock().begin(name, from);
+            let Some(running) = begun else { return Err(answer) };
+            let Running(component) = &running;
+            let interface = component.factory.query(session.handle(), uuid);
+            if !interface.is_nil() {
+                return Ok(interface);
+            }
+            answer = Status::VERR_SUPDRV_INTERFACE_NOT_SUPPORTED;
+            from = component.number.saturating_add(1);
+        }
+    }
+
+    /// Takes every factory back that a session registered. For the session's end.
+    pub(crate) fn remove_components_of(&self, session: &Session<H>) {
+        let owner = session.handle();
+        self.remove_components(|component| component.owner == owner);
+    }
+
+    /// Takes every factory back that lies in an image, or runs there. For the image's end.
+    pub(crate) fn remove_components_in(&self, base: R0Ptr, bytes: usize) {
+        let is_inside = |address: R0Ptr| {
+            let offset = address.get().checked_sub(base.get());
+            offset.is_some_and(|offset| offset < bytes as u64)
+        };
+        self.remove_components(|component| {
+            is_inside(component.factory.address()) || is_inside(component.factory.entry())
+        });
+    }
+
+    fn remove_components(&self, is_it: impl Fn(&Component<H>) -> bool) {
+        while let Some(component) = { self.components().lock().take(&is_it) } {
+            component.drain();
+        }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;
