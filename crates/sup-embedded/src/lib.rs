@@ -37,6 +37,7 @@ mod wait;
 mod words;
 
 pub mod client;
+pub mod kept;
 pub mod trust;
 
 pub use calls::ThreadCalls;

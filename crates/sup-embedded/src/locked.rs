@@ -18,6 +18,8 @@ use rustix::io::Errno;
 use rustix::mm::{self, Advice};
 use sup_abi::{Pages, R3Ptr, Status};
 
+use crate::kept::{self, Keep};
+
 /// How many locks hold each page of the process.
 #[derive(Debug, Default)]
 pub(crate) struct LockedPages(Mutex<Counts>);
@@ -115,12 +117,18 @@ fn place(range: &Range<u64>) -> (*mut c_void, usize) {
     (range.start as usize as *mut c_void, (range.end - range.start) as usize)
 }
 
-/// Undoes [`lock`], as far as the process has not unmapped the memory.
+/// Undoes [`lock`], as far as the process has not unmapped the memory, and nothing of ours is there.
 fn unlock(range: &Range<u64>) {
-    let (start, bytes) = place(range);
-    // SAFETY: unlocking changes nothing that a program can see; the range may be any.
-    let _ = unsafe { mm::munlock(start, bytes) };
-    let _ = advise(range, Advice::LinuxDoFork);
+    kept::for_parts(range, |part, keep| {
+        let (start, bytes) = place(part);
+        if keep != Some(Keep::Everything) {
+            // SAFETY: unlocking changes nothing that a program can see; the range may be any.
+            let _ = unsafe { mm::munlock(start, bytes) };
+        }
+        if keep.is_none() {
+            let _ = advise(part, Advice::LinuxDoFork);
+        }
+    });
 }
 
 fn lock(range: &Range<u64>) -> Result<(), Errno> {
@@ -140,6 +148,8 @@ fn advise(range: &Range<u64>, advice: Advice) -> Result<(), Errno> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::Mapping;
+    use sup_abi::PAGE_SIZE;
 
     fn free(counts: &mut Counts, range: Range<u64>) -> Vec<(u64, u64)> {
         counts.remove(range).into_iter().map(|free| (free.start, free.end)).collect()
@@ -155,5 +165,39 @@ mod tests {
         assert_eq!(free(&mut counts, 0x3000..0x8000), [(0x4000, 0x8000)]);
         assert_eq!(free(&mut counts, 0x3000..0x4000), [(0x3000, 0x4000)]);
         assert!(counts.0.is_empty(), "{counts:?}");
+    }
+
+    /// The kernel's flags of the mapping that starts there, joined to no other; see proc_pid_smaps(5).
+    fn flags(address: u64) -> Option<String> {
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut lines =
+            smaps.lines().skip_while(|line| !line.starts_with(&format!("{address:x}-")));
+        lines.find_map(|line| line.strip_prefix("VmFlags:")).map(str::to_owned)
+    }
+
+    #[test]
+    fn what_comes_to_the_place_of_locked_memory_stays_locked_and_childless() {
+        let all = Arc::default();
+        let at = |address: u64| address..address + PAGE_SIZE as u64;
+        // The kernel mostly gives the place again that was given back; other threads may be faster.
+        for _ in 0..1000 {
+            let lost = Mapping::anonymous(PAGE_SIZE).unwrap();
+            let address = lost.address();
+            let locked = LockedRange::lock(&all, R3Ptr::new(address), Pages::new(1)).unwrap();
+            drop(lost);
+            let ours = Mapping::anonymous(PAGE_SIZE).unwrap();
+            if ours.address() != address {
+                continue;
+            }
+            ours.lock().unwrap();
+            drop(locked);
+            let Some(flags) = flags(address) else { continue };
+            for flag in ["dc", "lo"] {
+                assert!(flags.split_whitespace().any(|has| has == flag), "no {flag} in {flags}");
+            }
+            kept::for_parts(&at(address), |_, keep| assert_eq!(keep, Some(Keep::Everything)));
+            return;
+        }
+        panic!("no mapping came to the place of another one");
     }
 }

@@ -7,6 +7,8 @@ use std::ptr::NonNull;
 use rustix::io::Errno;
 use rustix::mm::{self, MapFlags, MprotectFlags, ProtFlags};
 
+use crate::kept::{self, Keep};
+
 /// A mapped range; dropping it unmaps it. Children of a fork do not inherit it.
 #[derive(Debug)]
 pub(crate) struct Mapping {
@@ -97,6 +99,7 @@ impl Mapping {
         let mapped =
             unsafe { mm::mmap(aligned, bytes, Access::ReadWrite.into(), flags, file, offset) }?;
         let reserved = std::mem::ManuallyDrop::new(reserved);
+        kept::forget(reserved.address());
         let mapping = Self::adopt(mapped, bytes)?;
         let end = before + bytes;
         for (from, to) in [(0, before), (end, reserved.bytes)] {
@@ -111,6 +114,9 @@ impl Mapping {
 
     fn adopt(start: *mut std::ffi::c_void, bytes: usize) -> Result<Self, Errno> {
         let mapping = Self { start: NonNull::new(start.cast::<u8>()).ok_or(Errno::NOMEM)?, bytes };
+        // Before the advice, which an unlock of what was here before may have to be undone by.
+        let address = mapping.address();
+        kept::note(address..address + bytes as u64, Keep::Everything);
         // SAFETY: the range is exactly the mapping made just above.
         unsafe { mm::madvise(start, bytes, mm::Advice::LinuxDontFork) }?;
         Ok(mapping)
@@ -209,9 +215,15 @@ impl Mapping {
         if self.bytes == 0 {
             return Ok(());
         }
+        // Before the place can be another mapping's.
+        kept::forget(self.address());
         // SAFETY: the range is the one that `mmap` returned, and the length says that it was not
         // unmapped yet; the owner guarantees that no reference into it outlives it.
-        unsafe { mm::munmap(self.start.as_ptr().cast(), self.bytes) }?;
+        let result = unsafe { mm::munmap(self.start.as_ptr().cast(), self.bytes) };
+        if let Err(error) = result {
+            kept::note(self.address()..self.address() + self.bytes as u64, Keep::Everything);
+            return Err(error);
+        }
         self.bytes = 0;
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 
 use rustix::mm::{self, Advice, MapFlags, ProtFlags};
 use sup_abi::{PAGE_SIZE, Status};
+use sup_embedded::kept::{self, Keep};
 
 use crate::Session;
 use crate::error::{Error, Result};
@@ -54,6 +55,8 @@ impl PageMemory {
             return Session::refuse(CALL, Status::VERR_NO_MEMORY, "");
         };
         let memory = Self { start, bytes };
+        let address = start.addr().get() as u64;
+        kept::note(address..address + bytes as u64, Keep::FromChildren);
         // SAFETY: the range is exactly the mapping made just above.
         unsafe { mm::madvise(start.as_ptr().cast(), bytes, Advice::LinuxDontFork) }
             .map_err(no_memory)?;
@@ -81,6 +84,8 @@ impl DerefMut for PageMemory {
 
 impl Drop for PageMemory {
     fn drop(&mut self) {
+        // Before the place can be another mapping's.
+        kept::forget(self.start.addr().get() as u64);
         // SAFETY: the range is the one that `mmap` returned, unmapped once; borrows of it have ended.
         let result = unsafe { mm::munmap(self.start.as_ptr().cast(), self.bytes) };
         debug_assert!(result.is_ok(), "munmap of an existing mapping: {result:?}");
