@@ -113,7 +113,9 @@ impl Toolchain {
         let mut command = Command::new(&self.cargo);
         command.env("RUSTC", &self.rustc).env("RUSTC_BOOTSTRAP", "1");
         // They would take the place of the flags here, or add what ring 0 has no use for.
-        command.env_remove("CARGO_ENCODED_RUSTFLAGS").env_remove("CARGO_BUILD_TARGET");
+        for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"] {
+            command.env_remove(variable);
+        }
         command
     }
 }
