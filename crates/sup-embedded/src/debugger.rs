@@ -6,7 +6,7 @@
 //! (`.debug_*`) hold addresses too; the linker tells where if it was asked to keep its relocations
 //! (`--emit-relocs`, as `supctl module build` does). Without them they are left out, and names remain.
 //!
-//! Neighbours: `host` registers, `image` holds the registration. Invariant: an entry of the list is
+//! Neighbours: `crash` holds the registration, and asks it for functions. Invariant: an entry of the list is
 //! whole, and goes before the image that it describes.
 
 use std::ffi::CStr;
@@ -66,7 +66,7 @@ static LOCK: Mutex<()> = Mutex::new(());
 pub(crate) struct Registration {
     entry: *mut Entry,
     /// What the entry points to.
-    _file: Box<[u8]>,
+    file: Box<[u8]>,
 }
 
 // SAFETY: the entry is this registration's own, and reached only under `LOCK`.
@@ -97,8 +97,42 @@ impl Registration {
         }
         list.first = entry;
         list.tell(ACTION_REGISTER, entry);
-        Some(Self { entry, _file: file })
+        Some(Self { entry, file })
     }
+
+    /// The function in which an address of the process lies, if the file still has its symbols. May be
+    /// called in a signal handler: it only reads.
+    pub(crate) fn function_at(&self, address: u64) -> Option<Function<'_>> {
+        let file = &*self.file;
+        let count = number(file, 60, 2)? as usize;
+        let table = |kind| {
+            (0..count.min(MAX_SECTIONS))
+                .filter_map(|index| section(file, index))
+                .find(|section| section.kind == kind)
+        };
+        let symbols = table(SHT_SYMTAB).or_else(|| table(SHT_DYNSYM))?;
+        let names = usize::try_from(section(file, symbols.link as usize)?.offset).ok()?;
+        entries(&symbols, 24)?.find_map(|place| {
+            let start = number(file, place + 8, 8)?;
+            let offset = address.checked_sub(start)?;
+            let is_function = file.get(place + 4)? & 0xf == STT_FUNC;
+            if !is_function || offset >= number(file, place + 16, 8)? {
+                return None;
+            }
+            let name = names.checked_add(number(file, place, 4)? as usize)?;
+            let name = CStr::from_bytes_until_nul(file.get(name..)?).ok()?.to_bytes();
+            Some(Function { name, offset })
+        })
+    }
+}
+
+/// Where in a function an address lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Function<'a> {
+    /// As the compiler wrote it.
+    pub(crate) name: &'a [u8],
+    /// Bytes from its start.
+    pub(crate) offset: u64,
 }
 
 impl Drop for Registration {
@@ -137,6 +171,7 @@ const SHT_SYMTAB: u64 = 2;
 const SHT_RELA: u64 = 4;
 const SHT_DYNSYM: u64 = 11;
 const SHF_ALLOC: u64 = 2;
+const STT_FUNC: u8 = 2;
 const R_X86_64_64: u64 = 1;
 
 /// A section header, as far as it matters here, and where it is in the file.
@@ -195,28 +230,28 @@ const MAX_SECTIONS: usize = 128;
 
 /// The section headers. The driver checked the file, but not these, which it has no use for.
 fn sections(file: &[u8]) -> Option<Vec<Section>> {
-    let start = usize::try_from(number(file, 40, 8)?).ok()?;
-    let (size, count) = (number(file, 58, 2)? as usize, number(file, 60, 2)? as usize);
+    let count = number(file, 60, 2)? as usize;
     if count > MAX_SECTIONS {
         return None;
     }
-    (0..count)
-        .map(|index| {
-            let place = start.checked_add(index * size)?;
-            let field = |offset, bytes| number(file, place.checked_add(offset)?, bytes);
-            Some(Section {
-                place,
-                name: field(0, 4)?,
-                kind: field(4, 4)?,
-                flags: field(8, 8)?,
-                address: field(16, 8)?,
-                offset: field(24, 8)?,
-                bytes: field(32, 8)?,
-                link: field(40, 4)?,
-                info: field(44, 4)?,
-            })
-        })
-        .collect()
+    (0..count).map(|index| section(file, index)).collect()
+}
+
+fn section(file: &[u8], index: usize) -> Option<Section> {
+    let start = usize::try_from(number(file, 40, 8)?).ok()?;
+    let place = start.checked_add(index * number(file, 58, 2)? as usize)?;
+    let field = |offset, bytes| number(file, place.checked_add(offset)?, bytes);
+    Some(Section {
+        place,
+        name: field(0, 4)?,
+        kind: field(4, 4)?,
+        flags: field(8, 8)?,
+        address: field(16, 8)?,
+        offset: field(24, 8)?,
+        bytes: field(32, 8)?,
+        link: field(40, 4)?,
+        info: field(44, 4)?,
+    })
 }
 
 /// Moves the addresses of the program headers. The driver checked that they lie in the file.

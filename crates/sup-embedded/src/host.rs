@@ -126,13 +126,13 @@ impl Host for EmbeddedHost {
 
     fn load_image(
         &self,
-        _name: &str,
+        name: &str,
         file: &[u8],
         provide: &mut dyn FnMut(&str) -> Option<R0Ptr>,
     ) -> Result<Self::Image, LoadError> {
         let (exports, segments) = (exports::<Self>(), Segments::OF_LINUX);
         let mut image = MappedImage::<ImagePages>::load(file, exports, segments, provide)?;
-        image.memory_mut().show(file);
+        image.memory_mut().show(name, file);
         Ok(image)
     }
 

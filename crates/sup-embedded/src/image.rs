@@ -8,14 +8,15 @@ use sup_ring0::elf::Protection;
 use sup_ring0::mapper::ImageMemory;
 
 use crate::calls::ThreadCalls;
-use crate::debugger::Registration;
+use crate::crash::Listing;
 use crate::mapping::Mapping;
+use crate::signals;
 
 /// Memory for one image.
 #[derive(Debug)]
 pub struct ImagePages {
-    /// For debuggers, which forget the image before it goes.
-    registration: Option<Registration>,
+    /// For debuggers and crash reports, which forget the image before it goes.
+    listing: Option<Listing>,
     mapping: Mapping,
 }
 
@@ -24,7 +25,7 @@ impl ImageMemory for ImagePages {
 
     fn allocate(bytes: usize) -> Result<Self, Status> {
         let mapping = Mapping::anonymous(bytes).map_err(|_| Status::VERR_NO_EXEC_MEMORY)?;
-        Ok(Self { registration: None, mapping })
+        Ok(Self { listing: None, mapping })
     }
 
     fn base(&self) -> R0Ptr {
@@ -60,9 +61,12 @@ impl ImageMemory for ImagePages {
 }
 
 impl ImagePages {
-    /// Shows the image, which was made of `file`, to debuggers.
-    pub(crate) fn show(&mut self, file: &[u8]) {
-        self.registration = Registration::new(file, self.mapping.address());
+    /// Shows the image of a module, which was made of `file`, to debuggers and in crash reports.
+    pub(crate) fn show(&mut self, name: &str, file: &[u8]) {
+        let start = self.mapping.address();
+        let addresses = start..start + self.mapping.bytes() as u64;
+        self.listing = Some(Listing::new(name, addresses, file));
+        signals::install();
     }
 
     fn protect(&self, range: Range<usize>, flags: MprotectFlags) -> Result<(), Status> {

@@ -9,6 +9,7 @@
 //! | contiguous memory | a huge page, where the machine's memory is low; otherwise any pages |
 //! | physical addresses | the machine's, from `/proc/self/pagemap`, where it shows them and they keep the service's promise; otherwise the offset in the memfd, marked synthetic |
 //! | module images | anonymous memory, sealed with `mprotect` |
+//! | faults in modules | a line with module and offset before the process ends, by a signal handler |
 //! | waits | futexes with absolute deadlines on the monotonic clock |
 //! | timer | a thread with all signals blocked; one for each processor in asynchronous mode |
 //! | control registers | what every 64-bit Linux runs with, from the flags in `/proc/cpuinfo` |
@@ -21,6 +22,7 @@ mod calls;
 mod clock;
 mod contiguous;
 mod cpu;
+mod crash;
 mod debugger;
 mod gip;
 mod host;
@@ -31,6 +33,7 @@ mod mapping;
 mod memory;
 mod pagemap;
 mod ranges;
+mod signals;
 mod timer;
 mod view;
 mod wait;
