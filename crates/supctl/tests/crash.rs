@@ -61,6 +61,10 @@ fn call(module: &Path, operation: &str, argument: &str, switch: &str) -> Result<
     command.args(["module", "call"]).arg(module).args(["wild", operation, "--arg", argument]);
     command.env("SUP_BACKEND", "embedded").env("SUP_MODULE_BACKTRACE", switch);
     command.env_remove("SUP_MODULE_POLICY");
+    // Sanitizers have handlers of their own, which end the process otherwise than by the signal.
+    for sanitizer in ["ASAN_OPTIONS", "TSAN_OPTIONS"] {
+        command.env(sanitizer, "handle_segv=0:handle_sigbus=0:handle_sigfpe=0:handle_sigill=0");
+    }
     Ok(command.output()?)
 }
 
