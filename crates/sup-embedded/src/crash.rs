@@ -255,8 +255,12 @@ mod tests {
     /// Where no image is.
     const BASE: u64 = 1 << 60;
 
+    /// Readers of one test would keep the entries of another.
+    static ALONE: Mutex<()> = Mutex::new(());
+
     #[test]
     fn an_address_is_named_as_long_as_its_image_is_listed() {
+        let _alone = ALONE.lock();
         let place = |address| {
             let reading = Reading::new();
             reading.find(address).map(|entry| Place(entry, address).to_string())
@@ -279,11 +283,16 @@ mod tests {
 
     #[test]
     fn an_entry_stays_as_long_as_somebody_reads() {
+        let _alone = ALONE.lock();
         let listing = Listing::new("kept", BASE + 0xa000..BASE + 0xb000, b"");
         let reading = Reading::new();
         let entry = reading.find(BASE + 0xa000).unwrap();
+        let kept = listing.0;
         drop(listing);
         assert_eq!((&*entry.name, reading.find(BASE + 0xa000).is_none()), ("kept", true));
+        drop(reading);
+        // SAFETY: its owner left it, and the only reader has gone.
+        drop(unsafe { Box::from_raw(kept) });
     }
 
     #[test]
