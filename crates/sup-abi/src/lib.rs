@@ -29,6 +29,7 @@ pub mod status;
 pub mod tracer;
 pub mod tracer_context;
 pub mod units;
+pub mod vtg;
 
 pub use calls::*;
 pub use component::*;
@@ -46,3 +47,4 @@ pub use status::Status;
 pub use tracer::*;
 pub use tracer_context::*;
 pub use units::*;
+pub use vtg::*;

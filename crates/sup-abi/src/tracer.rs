@@ -2,7 +2,7 @@
 //!
 //! A tracer registers with [`SUPDRVTRACERREG`] and gets [`SUPDRVTRACERHLP`]. The driver shows it each
 //! provider as a [`SUPDRVVDTPROVIDERCORE`]. What a user-mode probe sends along is in
-//! `tracer_context`; the records behind the `VTG` pointers are the tracing core's.
+//! `tracer_context`; the records behind the `VTG` pointers are in `vtg`.
 //!
 //! Invariant: for providers in user modules only [`SUPDRVPROBELOC`] and [`SUPDRVPROBEINFO`] decide
 //! anything. The module's own records can be changed by its process at any moment.
