@@ -142,6 +142,20 @@ address! {
     R0Ptr, nil = 0
 }
 
+impl R0Ptr {
+    /// Tells whether a pointer could be this, where addresses have so many bits and the upper ones
+    /// repeat the last: canonical, and neither in the first page nor in the last.
+    #[must_use]
+    pub const fn is_plausible(self, address_bits: u32) -> bool {
+        const LAST_PAGE: u64 = u64::MAX << PAGE_SHIFT;
+        let upper = match self.0.cast_signed().checked_shr(address_bits.saturating_sub(1)) {
+            Some(upper) => upper,
+            None => 0,
+        };
+        self.0 >= PAGE_SIZE as u64 && self.0 < LAST_PAGE && (upper == 0 || upper == -1)
+    }
+}
+
 address! {
     /// An address in the calling process. Corresponds to `RTR3PTR`.
     ///

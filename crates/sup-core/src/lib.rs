@@ -62,6 +62,7 @@ mod sync;
 mod time;
 mod views;
 mod vm;
+pub mod vtg;
 
 #[cfg(test)]
 #[cfg(not(loom))]

@@ -181,15 +181,7 @@ pub(crate) fn raw(result: Result<Status, Status>) -> i32 {
 
 /// True if `pointer` could be one in ring 0: not in the first or last page, and canonical.
 pub(crate) fn is_plausible<R: Ring0, T>(pointer: *const T) -> bool {
-    is_plausible_under(R::address_bits(), pointer.addr() as u64)
-}
-
-/// [`is_plausible`] where addresses have so many bits, and the upper ones repeat the last.
-fn is_plausible_under(bits: u32, address: u64) -> bool {
-    const PAGE: u64 = sup_abi::PAGE_SIZE as u64;
-    let upper = address.cast_signed().checked_shr(bits.saturating_sub(1)).unwrap_or(0);
-    (PAGE..u64::MAX.wrapping_sub(PAGE).wrapping_add(1)).contains(&address)
-        && (upper == 0 || upper == -1)
+    R0Ptr::new(pointer.addr() as u64).is_plausible(R::address_bits())
 }
 
 fn handle(object: *mut c_void) -> ObjectHandle {
@@ -291,29 +283,4 @@ unsafe extern "C" fn query_vt_caps<R: Ring0>(session: *mut SUPDRVSESSION, caps: 
         unsafe { caps.write(result.unwrap_or(0)) };
         result.map(|_| Status::VINF_SUCCESS)
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn plausible_pointers_are_canonical_and_outside_the_first_and_last_page() {
-        // With four levels of page tables, with five.
-        for (address, expected) in [
-            (0, [false, false]),
-            (0xfff, [false, false]),
-            (0x1000, [true, true]),
-            (0x7fff_ffff_ffff, [true, true]),
-            (0x8000_0000_0000, [false, true]),
-            (0x00ff_ffff_ffff_ffff, [false, true]),
-            (0x0100_0000_0000_0000, [false, false]),
-            (0xff8e_c64b_c3b3_f000, [false, true]),
-            (0xffff_8000_0000_0000, [true, true]),
-            (0xffff_ffff_ffff_f000, [false, false]),
-        ] {
-            let found = [48, 57].map(|bits| is_plausible_under(bits, address));
-            assert_eq!(found, expected, "{address:#x}");
-        }
-    }
 }

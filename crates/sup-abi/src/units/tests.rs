@@ -66,3 +66,23 @@ fn page_counts_round_up_and_never_overflow() {
         ("1 page".into(), "2 pages".into())
     );
 }
+
+#[test]
+fn plausible_pointers_are_canonical_and_outside_the_first_and_last_page() {
+    // With four levels of page tables, with five.
+    for (address, expected) in [
+        (0, [false, false]),
+        (0xfff, [false, false]),
+        (0x1000, [true, true]),
+        (0x7fff_ffff_ffff, [true, true]),
+        (0x8000_0000_0000, [false, true]),
+        (0x00ff_ffff_ffff_ffff, [false, true]),
+        (0x0100_0000_0000_0000, [false, false]),
+        (0xff8e_c64b_c3b3_f000, [false, true]),
+        (0xffff_8000_0000_0000, [true, true]),
+        (0xffff_ffff_ffff_f000, [false, false]),
+    ] {
+        let found = [48, 57].map(|bits| R0Ptr::new(address).is_plausible(bits));
+        assert_eq!(found, expected, "{address:#x}");
+    }
+}
