@@ -102,7 +102,8 @@ impl<H: Host> Driver<H> {
     ///
     /// # Errors
     /// `VERR_ACCESS_DENIED` if the session is not the kernel's, `VERR_NO_MEMORY`, `VERR_ALREADY_EXISTS` if
-    /// a factory with that address is registered.
+    /// a factory with that address is registered, `VERR_INVALID_PARAMETER` if the session was closed
+    /// meanwhile.
     ///
     /// # Context
     /// May sleep.
@@ -129,6 +130,9 @@ impl<H: Host> Driver<H> {
         if table.components.iter().any(|other| other.factory.address() == address) {
             return Err(Status::VERR_ALREADY_EXISTS);
         }
+        // The end of a session takes its name away before it takes its factories, under this lock: what
+        // is registered while the name is there is found.
+        self.session(session.handle())?;
         table.components.try_push(component)?;
         table.next = table.next.saturating_add(1);
         Ok(())

@@ -36,11 +36,31 @@ pub fn negotiate_idc(requested: u32, minimum: u32) -> Result<(), Status> {
     if is_foreign(minimum) || is_foreign(requested) {
         return Err(Status::VERR_INVALID_PARAMETER);
     }
-    let requested = if requested == 0 { SUPDRV_IDC_VERSION } else { requested };
-    if minimum > requested {
+    let or_own = |version: u32| if version == 0 { SUPDRV_IDC_VERSION } else { version };
+    accept_idc(or_own(requested), or_own(minimum))
+}
+
+/// The same for a client that names both versions itself, as packets do.
+///
+/// # Errors
+/// `VERR_INVALID_PARAMETER` if the minimum is above the request or has another major number than it;
+/// `VERR_VERSION_MISMATCH` if the driver is older than the minimum or has another major number.
+///
+/// ```
+/// use sup_abi::Status;
+/// use sup_core::accept_idc;
+///
+/// assert_eq!(accept_idc(0x0001_0005, 0x0001_0000), Ok(()));
+/// assert_eq!(accept_idc(0x0001_0000, 0x0001_0001), Err(Status::VERR_INVALID_PARAMETER));
+/// assert_eq!(accept_idc(0x0002_0000, 0x0001_0000), Err(Status::VERR_INVALID_PARAMETER));
+/// assert_eq!(accept_idc(0x0002_0000, 0x0002_0000), Err(Status::VERR_VERSION_MISMATCH));
+/// assert_eq!(accept_idc(0, 0), Err(Status::VERR_VERSION_MISMATCH));
+/// ```
+pub fn accept_idc(requested: u32, minimum: u32) -> Result<(), Status> {
+    if minimum > requested || minimum >> 16 != requested >> 16 {
         return Err(Status::VERR_INVALID_PARAMETER);
     }
-    if minimum > SUPDRV_IDC_VERSION {
+    if minimum > SUPDRV_IDC_VERSION || minimum >> 16 != SUPDRV_IDC_VERSION >> 16 {
         return Err(Status::VERR_VERSION_MISMATCH);
     }
     Ok(())

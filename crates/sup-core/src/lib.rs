@@ -74,7 +74,7 @@ mod tests;
 pub use components::FactoryName;
 pub use dispatch::PacketError;
 pub use driver::Driver;
-pub use idc::negotiate_idc;
+pub use idc::{accept_idc, negotiate_idc};
 pub use image::policy::{ModulePolicy, Signer};
 pub use image::table::ModulePlace;
 pub use image::{LoadError, Message, ModuleName};

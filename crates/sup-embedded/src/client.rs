@@ -13,6 +13,7 @@ use sup_abi::Status;
 use sup_alloc::Arc;
 use sup_core::{Driver, PacketError, Session};
 use sup_ring0::Ring0;
+use sup_ring0::absolute::Segments;
 
 use crate::calls::ThreadCalls;
 use crate::words::Words;
@@ -31,6 +32,10 @@ impl Ring0 for EmbeddedHost {
     }
 
     fn kernel_client() {}
+
+    fn segments(&self) -> Segments {
+        Segments::OF_LINUX
+    }
 
     /// A process has to ask for addresses beyond 47 bits, and nobody here does.
     fn address_bits() -> u32 {

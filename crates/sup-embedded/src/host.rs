@@ -11,7 +11,7 @@ use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
 };
 use sup_core::{LoadError, ModulePolicy};
-use sup_ring0::absolute::Segments;
+use sup_ring0::Ring0;
 use sup_ring0::components::NativeFactory;
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::exports;
@@ -130,7 +130,7 @@ impl Host for EmbeddedHost {
         file: &[u8],
         provide: &mut dyn FnMut(&str) -> Option<R0Ptr>,
     ) -> Result<Self::Image, LoadError> {
-        let (exports, segments) = (exports::<Self>(), Segments::OF_LINUX);
+        let (exports, segments) = (exports::<Self>(), self.segments());
         let mut image = MappedImage::<ImagePages>::load(file, exports, segments, provide)?;
         image.memory_mut().show(name, file);
         Ok(image)

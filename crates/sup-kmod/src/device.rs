@@ -28,6 +28,7 @@ use sup_alloc::{Arc, Vec};
 use sup_core::host::{Host, LogLevel};
 use sup_core::{Driver, PacketError, Session};
 use sup_ring0::Ring0;
+use sup_ring0::absolute::Segments;
 use zerocopy::{FromBytes, IntoBytes};
 
 use crate::calls::TaskCalls;
@@ -63,6 +64,10 @@ impl Ring0 for KernelHost {
 
     fn kernel_client() -> Client {
         Client::new()
+    }
+
+    fn segments(&self) -> Segments {
+        self.start_segments()
     }
 
     fn address_bits() -> u32 {

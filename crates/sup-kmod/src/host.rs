@@ -54,6 +54,11 @@ impl KernelHost {
         };
         Ok(Self(Arc::try_new(parts)?))
     }
+
+    /// The selectors that the driver was started with.
+    pub(crate) fn start_segments(&self) -> Segments {
+        self.0.segments
+    }
 }
 
 /// What is demanded of code that comes into the kernel: a declaration that it is fit for it, by a holder

@@ -139,6 +139,7 @@ where
         "SUPR0ComponentDeregisterFactory" => components::deregister::<R> as *const (),
         "SUPR0ComponentQueryFactory" => components::query::<R> as *const (),
         "SUPR0IdcOpen" => idc::open::<R> as *const (),
+        "SUPR0IdcCall" => idc::packets::call::<R> as *const (),
         "SUPR0IdcClose" => idc::close::<R> as *const (),
         "SUPR0IdcGetSession" => idc::get_session::<R> as *const (),
         "SUPR0IdcComponentRegisterFactory" => idc::component_register::<R> as *const (),

@@ -1,5 +1,7 @@
 //! The functions by which a module gets a session of its own: `SUPR0Idc*`.
 //!
+//! [`packets`] has the same requests in the form that kernel modules outside this driver use.
+//!
 //! The handle is the module's memory, and holds nothing but the session's name, which is resolved like
 //! every other. A module keeps it in its own image, so that the session can end with the image if the
 //! module forgets to close it.
@@ -12,6 +14,8 @@ use crate::Ring0;
 use crate::components::{NativeFactory, deregister, register};
 use crate::exports::{Resolved, is_plausible, raw, resolve};
 use crate::mapper::session_pointer;
+
+pub mod packets;
 
 /// Corresponds to `SUPR0IdcOpen`.
 pub(crate) unsafe extern "C" fn open<R: Ring0>(

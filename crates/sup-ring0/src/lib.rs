@@ -6,6 +6,7 @@
 //! * [`exports`] is the table of functions that modules may import: the C face of the driver's
 //!   services, under the header's names.
 //! * [`absolute`] has the symbols whose addresses are values.
+//! * [`idc`] has the sessions of modules, and of kernel modules that are not loaded by this driver.
 //! * [`printf`] is the entry of the one function with variable arguments.
 //!
 //! Everything is generic over the backend's host ([`Ring0`]), so that a backend gets the C functions
@@ -34,7 +35,7 @@ pub mod destructor;
 pub mod elf;
 pub mod exports;
 mod gip;
-mod idc;
+pub mod idc;
 pub mod mapper;
 mod memory;
 mod naked;
@@ -46,6 +47,8 @@ mod semaphores;
 use sup_alloc::Arc;
 use sup_core::Driver;
 use sup_core::host::Host;
+
+use self::absolute::Segments;
 
 /// A host whose driver ring-0 modules can reach.
 pub trait Ring0: Host {
@@ -60,6 +63,12 @@ pub trait Ring0: Host {
 
     /// The way into processes for a session that none opened.
     fn kernel_client() -> Self::Client;
+
+    /// The selectors that the absolute symbols are made of.
+    ///
+    /// # Context
+    /// Never sleeps.
+    fn segments(&self) -> Segments;
 
     /// How many bits an address has in ring 0: 48 with four levels of page tables, 57 with five.
     ///

@@ -198,13 +198,82 @@ static void *probeFactory(PCSUPDRVFACTORY pFactory, PSUPDRVSESSION pSession, con
 
 static SUPDRVIDCHANDLE g_aHandles[2];
 
+static const char * const g_apszTexts[] =
+{ "probe", "asks", "missing", "0", "1", "9", "123456789012345678901234567890123456", "1234567890123456789012345678901234567",
+  "1234567890123456789012345678901234567890123456789012345", "12345678901234567890123456789012345678901234567890123456",
+  "SupDrv", "SUPR0ObjRegister", "probeServiceReqHandler", "other" };
+static char g_ach63[64];
+static char g_ach64[65];
+static char g_ach511[512];
+static char g_ach512[513];
+
+/** Fills a text that is too long to write down, but for its terminator. */
+static const char *probeLong(char *psz, size_t cch)
+{
+    for (size_t i = 0; i < cch; i++)
+        psz[i] = 'x';
+    return psz;
+}
+
+/** Text number i, NULL for 98, a bad pointer for others that are not there. */
+static const char *probeText(uint64_t i)
+{
+    switch (i)
+    {
+        case 90: return probeLong(g_ach63, 63);
+        case 91: return probeLong(g_ach64, 64);
+        case 92: return probeLong(g_ach511, 511);
+        case 93: return probeLong(g_ach512, 512);
+        case 98: return NULL;
+        default: return i < sizeof(g_apszTexts) / sizeof(g_apszTexts[0]) ? g_apszTexts[i] : (const char *)(uintptr_t)8;
+    }
+}
+
+/** A packet between kernel drivers, as large as any. */
+typedef struct PROBEIDC
+{
+    uint32_t    cb;
+    int32_t     rc;
+    uintptr_t   uSession;
+    uint64_t    au64[3];
+} PROBEIDC;
+
+/** SUPR0IdcCall. au64[2]: the handle; au64[3]: the code, bit 32 for a bad packet; au64[4]: the sizes in the
+ * packet and, above, in the call; au64[5], au64[6]: versions, or texts of module and symbol, or a factory.
+ * Answers: au64[3] the packet's status, au64[4] its session, au64[5] to au64[7] the rest of it. */
+static int probeIdcCall(PPROBEREQ pReq, PSUPDRVIDCHANDLE pHandle)
+{
+    uint32_t const uCode = (uint32_t)pReq->au64[3];
+    uint64_t const uFifth = pReq->au64[5];
+    PROBEIDC       Packet = { (uint32_t)pReq->au64[4], -22, 0, { 0, 0, 0 } };
+    int            rc;
+    switch (uCode)
+    {
+        case UINT32_C(0xc0ffee01):
+            Packet.au64[0] = UINT32_C(0x69726f74) | uFifth << 32;
+            Packet.au64[1] = pReq->au64[6];
+            break;
+        case UINT32_C(0xc0ffee03):
+            Packet.au64[0] = (uintptr_t)probeText(uFifth);
+            Packet.au64[1] = (uintptr_t)probeText(pReq->au64[6]);
+            break;
+        default:
+            Packet.au64[0] = uFifth < 5 ? (uintptr_t)&g_aFactories[uFifth] : 8;
+    }
+    rc = SUPR0IdcCall(pHandle, uCode, pReq->au64[3] >> 32 & 1 ? (void *)(uintptr_t)8 : &Packet,
+                      (uint32_t)(pReq->au64[4] >> 32));
+    pReq->au64[3] = (uint32_t)Packet.rc;
+    pReq->au64[4] = Packet.uSession;
+    pReq->au64[5] = Packet.au64[0];
+    pReq->au64[6] = Packet.au64[1];
+    pReq->au64[7] = Packet.au64[2];
+    return rc;
+}
+
 /** au64[1]: which function; au64[2], au64[3]: which handle and factory, or the versions, or the texts; a
  * number that is not there is a bad pointer. Answers in au64[5] to au64[7]. */
 static int probeComponent(PSUPDRVSESSION pSession, PPROBEREQ pReq)
 {
-    static const char * const s_apszTexts[] =
-    { "probe", "asks", "missing", "0", "1", "9", "123456789012345678901234567890123456", "1234567890123456789012345678901234567",
-      "1234567890123456789012345678901234567890123456789012345", "12345678901234567890123456789012345678901234567890123456" };
     uint64_t const   u2       = pReq->au64[2];
     uint64_t const   u3       = pReq->au64[3];
     PSUPDRVIDCHANDLE pHandle  = u2 < 2 ? &g_aHandles[u2] : (PSUPDRVIDCHANDLE)(uintptr_t)8;
@@ -228,13 +297,14 @@ static int probeComponent(PSUPDRVSESSION pSession, PPROBEREQ pReq)
         case 5: return SUPR0ComponentRegisterFactory(pSession, pFactory);
         case 6: return SUPR0ComponentDeregisterFactory(pSession, pFactory);
         case 7:
-            rc = SUPR0ComponentQueryFactory(pSession, u2 < 10 ? s_apszTexts[u2] : (const char *)(uintptr_t)8,
-                                            u3 < 10 ? s_apszTexts[u3] : (const char *)(uintptr_t)8,
+            rc = SUPR0ComponentQueryFactory(pSession, probeText(u2), probeText(u3),
                                             pReq->au64[4] ? (void **)(uintptr_t)8 : &pv);
             pReq->au64[6] = pv == NULL;
             pReq->au64[7] = (uint64_t)((PCSUPDRVFACTORY)pv - &g_aFactories[0]);
             return rc;
         case 8: return SUPR0IdcOpen(pHandle, 0, 0, NULL, NULL, NULL);
+        case 9: return probeIdcCall(pReq, pHandle);
+        case 10: pReq->au64[7] = (uintptr_t)&SUPR0ObjRegister; return VINF_SUCCESS;
         default: return VERR_NOT_IMPLEMENTED;
     }
 }

@@ -213,3 +213,32 @@ fn a_session_kept_in_an_image_ends_with_it() {
     drop(session);
     bench.close();
 }
+
+/// A registration that came too late would be nobody's, and its module gone.
+#[test]
+fn cannot_register_in_a_session_that_was_closed_meanwhile() {
+    let bench = Bench::new();
+    let session = kernel_session(&bench.driver);
+    bench.driver.close_kernel_session(session.clone()).unwrap();
+    assert_eq!(register(&bench, &session, factory(1, c"a")), Err(Status::VERR_INVALID_PARAMETER));
+    drop(session);
+    bench.close();
+}
+
+/// Whatever order they come in, nothing is left of a session that was closed.
+#[test]
+fn registering_while_the_session_is_closed_leaves_nothing() {
+    let bench = Bench::new();
+    for _ in 0..300 {
+        let session = kernel_session(&bench.driver);
+        let other = session.clone();
+        let registered = thread::scope(|scope| {
+            let registering = scope.spawn(|| register(&bench, &other, factory(1, c"a")));
+            bench.driver.close_kernel_session(session).unwrap();
+            registering.join().unwrap()
+        });
+        assert!(matches!(registered, Ok(()) | Err(Status::VERR_INVALID_PARAMETER)));
+        assert!(bench.driver.components().lock().components.is_empty());
+    }
+    bench.close();
+}

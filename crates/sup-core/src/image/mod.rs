@@ -28,6 +28,7 @@ use self::vmm::VmmEntries;
 use crate::Deadline;
 use crate::host::{EntryPoint, Host, Image, Interruption, ServiceCall, VmmCall, Wait, WaitQueue};
 
+mod linked;
 mod list;
 pub(crate) mod policy;
 pub(crate) mod table;

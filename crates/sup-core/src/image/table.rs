@@ -154,7 +154,7 @@ impl<H: Host> ImageTable<H> {
 }
 
 /// Counts one more reference of the session whose list this is.
-fn add_use<H: Host>(
+pub(super) fn add_use<H: Host>(
     list: &mut ImageList<H>,
     loaded: &Arc<LoadedImage<H>>,
 ) -> Result<(), sup_alloc::OutOfMemory> {

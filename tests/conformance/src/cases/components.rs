@@ -39,9 +39,9 @@ cases! { Components {
 
 /// Functions of the probe's operation.
 const OPEN: u64 = 0;
-const CLOSE: u64 = 1;
+pub(super) const CLOSE: u64 = 1;
 const GET_SESSION: u64 = 2;
-const IDC_REGISTER: u64 = 3;
+pub(super) const IDC_REGISTER: u64 = 3;
 const IDC_DEREGISTER: u64 = 4;
 const REGISTER: u64 = 5;
 const DEREGISTER: u64 = 6;
@@ -49,10 +49,10 @@ const QUERY: u64 = 7;
 const OPEN_WITHOUT_OUTPUTS: u64 = 8;
 
 /// Texts of the probe.
-const NAME_PROBE: u64 = 0;
+pub(super) const NAME_PROBE: u64 = 0;
 const NAME_ASKS: u64 = 1;
 const NAME_MISSING: u64 = 2;
-const UUID_0: u64 = 3;
+pub(super) const UUID_0: u64 = 3;
 const UUID_1: u64 = 4;
 const UUID_9: u64 = 5;
 const TEXT_36: u64 = 6;
@@ -60,17 +60,17 @@ const TEXT_37: u64 = 7;
 const TEXT_55: u64 = 8;
 const TEXT_56: u64 = 9;
 /// A number behind every text, handle and factory: a bad pointer.
-const BAD: u64 = 99;
+pub(super) const BAD: u64 = 99;
 
 impl Probe<'_> {
     #[track_caller]
-    fn component(&self, numbers: &[u64]) -> Verdict<Status> {
+    pub(super) fn component(&self, numbers: &[u64]) -> Verdict<Status> {
         self.status(op::COMPONENT, numbers)
     }
 
     /// Opens a session in one of the module's two handles; its name.
     #[track_caller]
-    fn open_idc(&self, handle: u64) -> Verdict<u64> {
+    pub(super) fn open_idc(&self, handle: u64) -> Verdict<u64> {
         same!(self.component(&[OWN, OPEN, handle, 0])?, Status::VINF_SUCCESS);
         let session = self.idc_session(handle)?;
         check!(session != 0, "an open handle has a session");
@@ -78,13 +78,13 @@ impl Probe<'_> {
     }
 
     #[track_caller]
-    fn idc_session(&self, handle: u64) -> Verdict<u64> {
+    pub(super) fn idc_session(&self, handle: u64) -> Verdict<u64> {
         Ok(self.ask(op::COMPONENT, &[OWN, GET_SESSION, handle])?.1[7])
     }
 
     /// Asks for an interface; the number of the factory that has it.
     #[track_caller]
-    fn query(&self, session: u64, name: u64, uuid: u64) -> Verdict<Result<u64, Status>> {
+    pub(super) fn query(&self, session: u64, name: u64, uuid: u64) -> Verdict<Result<u64, Status>> {
         let (status, values) = self.ask(op::COMPONENT, &[session, QUERY, name, uuid])?;
         if status.is_failure() && status != Status::VERR_INVALID_PARAMETER {
             let is_null = values[6] == 1;
@@ -94,7 +94,7 @@ impl Probe<'_> {
     }
 }
 
-const NOT_FOUND: Result<u64, Status> = Err(Status::VERR_SUPDRV_COMPONENT_NOT_FOUND);
+pub(super) const NOT_FOUND: Result<u64, Status> = Err(Status::VERR_SUPDRV_COMPONENT_NOT_FOUND);
 const NOT_SUPPORTED: Result<u64, Status> = Err(Status::VERR_SUPDRV_INTERFACE_NOT_SUPPORTED);
 
 fn a_module_opens_and_closes_a_session(backend: &dyn Backend) -> Verdict {

@@ -5,6 +5,7 @@ use crate::case::Case;
 mod components;
 mod gip;
 mod hardening;
+mod idc;
 mod images;
 mod lifetimes;
 pub(crate) mod listing;
@@ -41,6 +42,7 @@ static GROUPS: &[&[Case]] = &[
     vmm::CASES,
     objects::CASES,
     components::CASES,
+    idc::CASES,
     platform::CASES,
     gip::CASES,
     hardening::CASES,
