@@ -7,7 +7,7 @@
 //! Neighbours: `sup_abi::idc` has the packets, `idc` the same requests as functions. Invariant: a packet is
 //! read and written within the size of its request, and its session is resolved, never followed.
 
-use core::ffi::{CStr, c_void};
+use core::ffi::{c_char, c_void};
 
 use sup_abi::{
     IDC_CONNECT_MAGIC, IDC_HEADER_BYTES, IdcConnectIn, IdcConnectOut, IdcFactoryIn, IdcGetSymbolIn,
@@ -19,16 +19,16 @@ use sup_core::host::Host;
 
 use super::session_in;
 use crate::Ring0;
-use crate::components::{NativeFactory, deregister, register, text};
+use crate::components::{NativeFactory, deregister, register};
 use crate::destructor::NativeDestructor;
 use crate::exports::{Resolved, exports, find, is_plausible, raw, resolve};
 use crate::mapper::session_pointer;
 
-/// Bytes of a symbol's name with its terminator, and of a module's.
-const SYMBOL_BYTES: usize = 512;
-const MODULE_BYTES: usize = 64;
+/// Characters of a symbol's name, and of a module's.
+const SYMBOL_CHARS_MAX: usize = 511;
+const MODULE_CHARS_MAX: usize = 63;
 /// The name that a client may give to the driver instead of none.
-const DRIVER_NAME: &CStr = c"SupDrv";
+const DRIVER_NAME: &str = "SupDrv";
 
 /// A status of the transport and one for the packet.
 struct Refused {
@@ -218,28 +218,44 @@ unsafe fn symbol<R>((driver, session): &Resolved<R>, names: IdcGetSymbolIn) -> R
 where
     R: Ring0 + Host<Destructor = NativeDestructor, Factory = NativeFactory>,
 {
-    // SAFETY: by this function's contract.
-    let symbol = unsafe { text::<R, SYMBOL_BYTES>(names.symbol) }?;
+    // SAFETY: by this function's contract, and for no longer than it runs.
+    let symbol = unsafe { text::<R>(names.symbol, SYMBOL_CHARS_MAX) }?;
     let module = if names.module.is_null() {
-        None
+        DRIVER_NAME.as_bytes()
     } else {
-        // SAFETY: by this function's contract.
-        Some(unsafe { text::<R, MODULE_BYTES>(names.module) }?)
+        // SAFETY: as long as the first one.
+        unsafe { text::<R>(names.module, MODULE_CHARS_MAX) }?
     };
-    let symbol = name(&symbol).ok_or(Status::VERR_SYMBOL_NOT_FOUND)?;
-    match module.as_ref().map(|module| CStr::from_bytes_until_nul(module)) {
-        None => find_own::<R>(driver, symbol),
-        Some(Ok(module)) if module == DRIVER_NAME => find_own::<R>(driver, symbol),
-        Some(module) => {
-            let module = module.ok().and_then(|module| module.to_str().ok());
-            driver.link_symbol(session, module.ok_or(Status::VERR_MODULE_NOT_FOUND)?, symbol)
-        }
+    let symbol = str::from_utf8(symbol).map_err(|_| Status::VERR_SYMBOL_NOT_FOUND)?;
+    if module == DRIVER_NAME.as_bytes() {
+        return find_own::<R>(driver, symbol);
     }
+    let module = str::from_utf8(module).map_err(|_| Status::VERR_MODULE_NOT_FOUND)?;
+    driver.link_symbol(session, module, symbol)
 }
 
-/// A text as the tables have it; they hold no other than UTF-8.
-fn name(bytes: &[u8]) -> Option<&str> {
-    CStr::from_bytes_until_nul(bytes).ok()?.to_str().ok()
+/// The characters of a terminated text, where they are: a copy would be half of what ring 0 has for a frame.
+///
+/// # Errors
+/// `VERR_INVALID_POINTER` if the pointer is not plausible, `VERR_INVALID_PARAMETER` if the text is longer.
+///
+/// # Safety
+/// A plausible pointer leads to a terminated text, or to more than `chars_max` readable bytes, which nobody
+/// changes for `'a`.
+unsafe fn text<'a, R: Ring0>(start: *const c_char, chars_max: usize) -> Result<&'a [u8], Status> {
+    if !is_plausible::<R, _>(start) {
+        return Err(Status::VERR_INVALID_POINTER);
+    }
+    let mut chars = 0_usize;
+    // SAFETY: no terminator came before, so by this function's contract the byte is readable.
+    while unsafe { start.wrapping_add(chars).read() } != 0 {
+        if chars == chars_max {
+            return Err(Status::VERR_INVALID_PARAMETER);
+        }
+        chars = chars.saturating_add(1);
+    }
+    // SAFETY: so many bytes were just read, and by this function's contract they stay as they are.
+    Ok(unsafe { core::slice::from_raw_parts(start.cast(), chars) })
 }
 
 /// The address of an export of the driver.
