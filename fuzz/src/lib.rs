@@ -1,4 +1,5 @@
-//! [`Shot`]: what precedes a packet in an input of the target `requests`. The seeds have the same form.
+//! [`Shot`]: what precedes a packet in an input of the target `requests`; and where objects of the target
+//! `vtg` lie. The seeds have the same form.
 //!
 //! Invariant: any bytes are a shot.
 
@@ -19,3 +20,9 @@ pub struct Shot {
     /// What the word is XORed with.
     pub spoil: u32,
 }
+
+/// Address of the header of every VTG object, in an image that reaches [`VTG_IMAGE_REACH`] to both sides.
+pub const VTG_ADDRESS: u64 = 0x1234_5000;
+
+/// Bytes of an image in front of the header, and behind it.
+pub const VTG_IMAGE_REACH: u64 = 1 << 21;

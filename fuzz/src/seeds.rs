@@ -1,16 +1,23 @@
 //! Writes the seeds of the targets: `seeds FOLDER` makes a folder for each target in it.
 //!
-//! The loader gets the tree's modules, the decoder a packet of each request, alone and all in a row, and the
-//! paths some of each kind.
+//! The loader gets the tree's modules, the decoder a packet of each request, alone and all in a row, the paths
+//! some of each kind, and the validator of VTG objects valid ones. Those are made by what makes them for the
+//! tests of `sup-core`.
+
+#[path = "../../crates/sup-core/src/vtg/testing.rs"]
+mod objects;
 
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 
 use sup_abi::request::{Function, HEADER_BYTES, LoadModule, Request, RequestInfo, TABLE, Tail};
-use sup_fuzz::Shot;
+use sup_core::vtg::{Kind, Object};
+use sup_fuzz::{Shot, VTG_ADDRESS};
 use sup_modules::{HELLO, VMMR0};
 use zerocopy::IntoBytes;
+
+use objects::{Shape, Side};
 
 /// Paths that pass, and that do not.
 const PATHS: [&str; 6] = [
@@ -56,6 +63,20 @@ fn packet(row: &RequestInfo) -> Vec<u8> {
     [shot.as_bytes(), &body].concat()
 }
 
+/// Valid objects with their locations: of either width, with these in front and behind.
+fn objects() -> Vec<Vec<u8>> {
+    let mut objects = Vec::new();
+    for (bits, side) in [(64, Side::Behind), (64, Side::InFront), (32, Side::Behind)] {
+        let parts = Shape { bits, side, ..Shape::sample() }.build(VTG_ADDRESS);
+        let kind = if bits == 32 { Kind::User } else { parts.image() };
+        let (object, locations) = (parts.object(), parts.locations());
+        let checked = Object::check(&kind, parts.address, object.bytes(), &locations);
+        assert!(checked.is_ok(), "a seed is valid: {checked:?}");
+        objects.push([object.bytes(), &locations].concat());
+    }
+    objects
+}
+
 fn main() -> io::Result<()> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     let folder = folder.ok_or_else(|| io::Error::other("name the folder for the seeds"))?;
@@ -68,6 +89,14 @@ fn main() -> io::Result<()> {
     fs::create_dir_all(&paths)?;
     for (index, path) in PATHS.iter().enumerate() {
         fs::write(paths.join(index.to_string()), path)?;
+    }
+    let vtg = folder.join("vtg");
+    fs::create_dir_all(&vtg)?;
+    for (index, object) in objects().iter().enumerate() {
+        // The first byte says whose it is.
+        for kind in 0..3_u8 {
+            fs::write(vtg.join(format!("{index}-{kind}")), [&[kind], &object[..]].concat())?;
+        }
     }
     let requests = folder.join("requests");
     fs::create_dir_all(&requests)?;

@@ -2,7 +2,7 @@
 //!
 //! A `Shape` says what an object shall describe, [`Shape::build`] lays it out as specification 8.11 has
 //! it. The parts stand open: a test changes a field, and [`Parts::object`] and [`Parts::locations`] give
-//! the bytes. The fuzzer's seeds are made here too.
+//! the bytes. `fuzz/src/seeds.rs` has this file too.
 //!
 //! Invariant: unchanged parts are valid for all three kinds, if they are of 64 bits, and for modules of
 //! ring 3 if they are of 32.
