@@ -6,6 +6,7 @@ use sup_abi::{VTGOBJHDR, VtgArea};
 use zerocopy::IntoBytes;
 
 use super::*;
+use crate::vtg::testing::{ProbeShape, ProviderShape};
 
 const PTR: Status = Status::VERR_SUPDRV_VTG_BAD_HDR_PTR;
 const TOO_LARGE: Status = Status::VERR_SUPDRV_TRACER_TOO_LARGE;
@@ -210,8 +211,25 @@ fn areas_have_limits() {
     assert_eq!(check(&|header| header.ProbeEnabled = area(1024, 32767 * 4)), MISC);
     assert_eq!(check(&|header| header.StrTab = area(0, 1 << 20)), OFF);
     assert_eq!(check(&|header| header.StrTab = area(1, (1 << 20) - 1)), MISC);
+    assert_eq!(check(&|header| header.StrTab.cb = 4), MISC);
     // What is too much decides before what is no multiple.
     assert_eq!(check(&|header| header.Providers = area(1024, 16 * 24 + 1)), TOO_MUCH);
+}
+
+/// One of everything, the string table right behind the header, and the lists right behind that.
+#[test]
+fn the_least_object_passes() {
+    let probe = ProbeShape::new("de", &[], 1);
+    let provider = ProviderShape { name: "abc".into(), probes: vec![probe] };
+    let shape = Shape { gap: 0, providers: vec![provider], ..Shape::sample() };
+    let parts = shape.build(ADDRESS);
+    let header = &parts.header;
+    let sizes = [header.ArgLists.cb, header.Probes.cb, header.Providers.cb, header.ProbeEnabled.cb];
+    assert_eq!((sizes, header.cbProbeLocs), ([4, 16, 24, 4], 32));
+    assert_eq!([header.StrTab.off, header.ArgLists.off], [128, 128 + header.StrTab.cb]);
+    for kind in kinds(&parts) {
+        assert_eq!(answer(&kind, &parts), OK, "{kind:?}");
+    }
 }
 
 #[test]
