@@ -155,6 +155,16 @@ int supdrv_copy_words_in(u64 *to, u64 from, u32 bytes);
 int supdrv_copy_header_in(u64 *to, u64 from);
 int supdrv_copy_words_out(u64 to, const u64 *from, u32 bytes);
 
+/* ---- memory of ring 0 that somebody else named ---- */
+
+/* Copy and return 0, or -EFAULT if not all of it can be read or written. Any address of ring 0 may be
+ * given; those of ring 3 are refused. `bytes` is a multiple of 4 for a write, and `to` aligned to 4. */
+int supdrv_read_ring0(void *to, u64 from, size_t bytes);
+int supdrv_write_ring0(u64 to, const void *from, size_t bytes);
+/* Returns when every task has slept, or run in ring 3, and every interrupt that was being handled has
+ * been. May sleep, for seconds. */
+void supdrv_wait_for_probes(void);
+
 /* ---- time ---- */
 
 u64 supdrv_now(void);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR GPL-2.0-only
 /*
- * What ring 3 sees: mappings of pages, and copies from and to its memory.
+ * What ring 3 sees: mappings of pages, and copies from and to its memory; and copies from and to memory of
+ * ring 0 that may not be there.
  *
  * What a process may do with pages is written in its mapping alone: a change of protection maps them anew
  * over what is there, which is one step for whoever touches them, and takes the rights to widen it from
@@ -12,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/mman.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/mm.h>
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
@@ -336,4 +338,35 @@ int supdrv_copy_words_out(u64 to, const u64 *from, u32 bytes)
 fault:
 	user_write_access_end();
 	return -EFAULT;
+}
+
+/* ---- memory of ring 0 that somebody else named ---- */
+
+int supdrv_read_ring0(void *to, u64 from, size_t bytes)
+{
+	return copy_from_kernel_nofault(to, (const void *)from, bytes) ? -EFAULT : 0;
+}
+
+int supdrv_write_ring0(u64 to, const void *from, size_t bytes)
+{
+	const u32 *words = from;
+	size_t i;
+
+	if (to < TASK_SIZE_MAX + PAGE_SIZE || !IS_ALIGNED(to, sizeof(u32)))
+		return -EFAULT;
+	pagefault_disable();
+	for (i = 0; i < bytes / sizeof(u32); i++)
+		__put_kernel_nofault((u32 *)to + i, words + i, u32, fault);
+	pagefault_enable();
+	return 0;
+fault:
+	pagefault_enable();
+	return -EFAULT;
+}
+
+void supdrv_wait_for_probes(void)
+{
+	/* Interrupts, and code that cannot be preempted; then all tasks. */
+	synchronize_rcu();
+	synchronize_rcu_tasks();
 }

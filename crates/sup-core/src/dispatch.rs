@@ -7,7 +7,8 @@
 //! The packet is the driver's private copy of what the client sent: a backend copies it in once,
 //! before the call, and out once, after it; nothing here reads the client's memory. The output is
 //! zeroed before it is filled, so that nothing but answers travels back. A failed request answers
-//! with its header alone, except where a request explains itself ([`LoadModule`]).
+//! with its header alone, except where a request explains itself ([`LoadModule`]) or another answers for it
+//! (`TracerIoCtl`).
 //!
 //! Invariant: `packet` is at least as long as both sizes in its header, see [`Driver::dispatch`].
 
@@ -17,6 +18,7 @@ mod semaphores;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;
+mod tracer;
 mod vmm;
 
 use sup_abi::Status;
@@ -217,6 +219,12 @@ impl<H: Host> Driver<H> {
             }
             Function::CallVmmBig => self.call_vmm_big(session, packet),
             Function::CallVmmFast => self.call_vmm_fast(session, packet),
+            Function::TracerOpen => self.open_tracer(session, packet),
+            Function::TracerClose => self.close_tracer(session, packet),
+            Function::TracerIoCtl => self.command_tracer(session, packet),
+            Function::TracerRegisterUserModule => self.register_user_module(session, packet),
+            Function::TracerDeregisterUserModule => self.deregister_user_module(session, packet),
+            Function::TracerFire => self.fire(session, packet),
             Function::Statistics => {
                 packet.input::<Statistics>()?;
                 let (driver, session) = (self.counts(), self.session_counts(session));

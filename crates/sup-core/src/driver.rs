@@ -17,6 +17,7 @@ use crate::image::table::ImageTable;
 use crate::object::{Blocking, ObjectHandle, Registry};
 use crate::segments::lock_with_room;
 use crate::slots::{Handle, HandleKind, Slots};
+use crate::tracer::Tracing;
 use crate::{Lock, Session, SessionHandle};
 
 /// All sessions; `None` for one that is just being opened.
@@ -31,6 +32,7 @@ pub struct Driver<H: Host> {
     objects: Lock<H::SpinLock, Registry<H::Destructor>>,
     images: Lock<H::Mutex, ImageTable<H>>,
     components: Lock<H::Mutex, ComponentTable<H>>,
+    tracing: Tracing<H>,
     /// The handles that modules know themselves by.
     modules: Lock<H::SpinLock, Slots<()>>,
 }
@@ -57,6 +59,7 @@ impl<H: Host> Driver<H> {
             objects: Lock::new(Registry::new()),
             images: Lock::new(ImageTable::new()),
             components: Lock::new(ComponentTable::new()),
+            tracing: Tracing::new(),
             modules: Lock::new(Slots::new(HandleKind::Module)),
         })?)
     }
@@ -238,6 +241,10 @@ impl<H: Host> Driver<H> {
 
     pub(crate) fn components(&self) -> &Lock<H::Mutex, ComponentTable<H>> {
         &self.components
+    }
+
+    pub(crate) fn tracing(&self) -> &Tracing<H> {
+        &self.tracing
     }
 
     pub(crate) fn modules(&self) -> &Lock<H::SpinLock, Slots<()>> {

@@ -7,6 +7,10 @@
 //!
 //! Contexts: a method may sleep unless its documentation says "never sleeps".
 
+mod tracer;
+
+pub use tracer::{Provider, ProviderDescription, Tracer};
+
 use core::ffi::CStr;
 use core::fmt;
 use core::ops::Range;
@@ -41,6 +45,8 @@ pub trait Host: Sized + Send + Sync + 'static {
     type Destructor: Destructor;
     /// The factory that a module registers.
     type Factory: Factory;
+    /// A tracer in a module, or in another kernel driver.
+    type Tracer: Tracer;
     /// The memory of the Global Information Page.
     type Gip: GipMemory;
     /// A mapping of words or of the Global Information Page in a process.
@@ -70,6 +76,37 @@ pub trait Host: Sized + Send + Sync + 'static {
 
     /// The address space that the current thread runs in. Never sleeps.
     fn address_space(&self) -> AddressSpace;
+
+    /// The current thread. Never sleeps.
+    fn thread(&self) -> ThreadId;
+
+    /// Copies memory of ring 0, as far as it can be read: any address may be given.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_POINTER`.
+    fn read_ring0(&self, from: R0Ptr, into: &mut [u8]) -> Result<(), Status>;
+
+    /// Writes memory of ring 0 that was just read, and that its owner has put there to be written.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_POINTER`.
+    fn write_ring0(&self, to: R0Ptr, bytes: &[u8]) -> Result<(), Status>;
+
+    /// Copies memory of the calling process, as far as it can be read: any address may be given.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_POINTER`.
+    fn read_user(&self, from: R3Ptr, into: &mut [u8]) -> Result<(), Status>;
+
+    /// Writes memory of the calling process, as far as it may write there itself.
+    ///
+    /// # Errors
+    /// `VERR_INVALID_POINTER`.
+    fn write_user(&self, to: R3Ptr, bytes: &[u8]) -> Result<(), Status>;
+
+    /// From now on hits of probes in ring 0 go to this tracer, or nowhere. Returns when no thread is in
+    /// the tracer before it with a hit.
+    fn aim_probes(&self, tracer: Option<&Self::Tracer>);
 
     /// Fills `words` with unpredictable values.
     ///
@@ -203,6 +240,10 @@ pub struct Caller {
     /// The process.
     pub process: ProcessId,
 }
+
+/// A thread, by a number that no other has while it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadId(pub u64);
 
 /// The name of an address space, unique while a [`View`] in it exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,14 +15,18 @@
 //! | module image | `image/` | every session that loaded it |
 //! | component factory | `components.rs` | the kernel session that registered it |
 //! | VM of the fast calls | `vm.rs` | the session |
+//! | tracer, providers | `tracer/` | the module or session that registered them |
 //! | Global Information Page | `gip/` | the driver |
 //!
 //! Invariant: nothing here can panic, and no allocation is assumed to succeed. A failure leaves the
 //! session as it was. Everything belongs to a session, and the session's end takes it back.
 //!
 //! # Lock order
-//! Outer first. A lock is never held while code of a module, a destructor or a wait runs.
+//! Outer first. A lock is never held while code of a module, a destructor or a wait runs, but for the
+//! three callbacks by which a tracer is told of providers (`tracer/`).
 //!
+//! 0. the registry of tracing (sleeping); under it what is in 4 and 5, and a session's part of tracing
+//!    (spinning);
 //! 1. the driver's image table, its GIP users or its component factories (sleeping), one at a time;
 //! 2. a session's views (sleeping); under them the GIP users and, alone, the semaphore table;
 //! 3. a session's VM (sleeping);
@@ -60,6 +64,7 @@ mod slots;
 pub mod sort;
 mod sync;
 mod time;
+mod tracer;
 mod views;
 mod vm;
 pub mod vtg;
@@ -82,6 +87,7 @@ pub use object::{Blocking, Destroyed, ObjectHandle};
 pub use session::{Session, SessionHandle};
 pub use slots::HandleKind;
 pub use time::Deadline;
+pub use tracer::{TracerOwner, UserModuleRequest};
 
 /// A mutual exclusion that spins or sleeps, as the host's `R` does.
 pub(crate) type Lock<R, T> = lock_api::Mutex<R, T>;

@@ -5,7 +5,8 @@
 //! names it by its [`SessionHandle`] is refused from the first step of the close on.
 //!
 //! The end of a session takes back, in this order: the handle in ring 0, the VM of its fast calls, semaphores (their waiters are
-//! woken), references to objects (newest first; destructors run), memory blocks, component factories, module images (newest
+//! woken), references to objects (newest first; destructors run), providers, the tracer and user modules
+//! with probes, memory blocks, component factories, module images (newest
 //! first; `ModuleTerm` runs), the mappings of words and of the Global Information Page.
 //!
 //! Invariant: what a session owns is reachable only through it, and each table is guarded by its own
@@ -21,6 +22,7 @@ use crate::memory::MemoryTable;
 use crate::object::{Released, SessionSlot};
 use crate::segments::lock_with_room;
 use crate::semaphore::table::{Block, SemaphoreTable};
+use crate::tracer::SessionTracing;
 use crate::views::ViewTable;
 use crate::vm::{FastCalls, VmState};
 use crate::{Driver, Lock};
@@ -44,6 +46,7 @@ pub struct Session<H: Host> {
     views: Lock<H::Mutex, ViewTable<H>>,
     vm: Lock<H::Mutex, VmState<H>>,
     fast_calls: FastCalls<H>,
+    tracing: Lock<H::SpinLock, SessionTracing<H>>,
     client: H::Client,
 }
 
@@ -111,6 +114,10 @@ impl<H: Host> Session<H> {
 
     pub(crate) fn fast_calls(&self) -> &FastCalls<H> {
         &self.fast_calls
+    }
+
+    pub(crate) fn tracing(&self) -> &Lock<H::SpinLock, SessionTracing<H>> {
+        &self.tracing
     }
 
     pub(crate) fn images(&self) -> &Lock<H::Mutex, ImageList<H>> {
@@ -185,6 +192,7 @@ impl<H: Host> Driver<H> {
             views: Lock::new(ViewTable::new()),
             vm: Lock::new(VmState::None),
             fast_calls: FastCalls::new(),
+            tracing: Lock::new(SessionTracing::new()),
             client,
         });
         let mut sessions = self.sessions().lock();
@@ -225,6 +233,7 @@ impl<H: Host> Driver<H> {
             }
         }
         self.objects().lock().remove_session(session.objects);
+        self.end_tracing_of_session(&session);
         let memory = core::mem::replace(&mut *session.memory.lock(), MemoryTable::new(0));
         memory.free_all();
         self.remove_components_of(&session);

@@ -6,6 +6,7 @@
 extern crate std;
 
 pub(crate) mod bench;
+pub(crate) mod tracer;
 
 use core::ffi::CStr;
 use core::fmt;
@@ -21,6 +22,7 @@ use sup_abi::{
     SUPGIPMODE, SUPGLOBALINFOPAGE, Status, UserId,
 };
 
+use self::tracer::TestTracer;
 use crate::gip::GipTicker;
 use crate::host::*;
 use crate::{LoadError, ModulePolicy, ObjectHandle, SessionHandle};
@@ -57,8 +59,44 @@ pub(crate) struct Record {
     /// Who is told that the symbol `meanwhile` is being looked up, and whom that look-up then waits for, if
     /// not for long: what it has locked may be what they need.
     pub(crate) look_up: Mutex<Option<(Sender<()>, Receiver<()>)>>,
+    /// What `ModuleInit` does, with its handle and its image's base; else it returns `init_status`.
+    pub(crate) on_init: Hook,
+    /// Memory that the host can read and write, of both rings.
+    pub(crate) memory: Mutex<Vec<(u64, Vec<u8>)>>,
+    /// Whether hits of probes in ring 0 go to a tracer.
+    pub(crate) has_aim: AtomicU32,
     next_address: AtomicU64,
     clock: AtomicU64,
+}
+
+/// A function that a test gives to be called once.
+#[derive(Default)]
+pub(crate) struct Hook(pub(crate) Mutex<Option<Init>>);
+
+/// What a test does in a `ModuleInit`.
+pub(crate) type Init = std::boxed::Box<dyn FnOnce(R0Ptr, R0Ptr) -> Status + Send>;
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hook")
+    }
+}
+
+impl Record {
+    /// Calls `with` with the bytes at an address, if they are there.
+    pub(crate) fn at<R>(
+        &self,
+        address: u64,
+        bytes: usize,
+        with: impl FnOnce(&mut [u8]) -> R,
+    ) -> Result<R, Status> {
+        let mut memory = self.memory.lock().unwrap();
+        let found = memory.iter_mut().find_map(|(start, region)| {
+            let offset = usize::try_from(address.checked_sub(*start)?).ok()?;
+            region.get_mut(offset..offset.checked_add(bytes)?)
+        });
+        found.map(with).ok_or(Status::VERR_INVALID_POINTER)
+    }
 }
 
 /// A share in a record that counts as one living thing.
@@ -293,8 +331,12 @@ impl Image for TestImage {
         self.symbol(name).map(EntryPoint)
     }
 
-    fn call_init(&self, _entry: EntryPoint, _module: R0Ptr) -> Status {
+    fn call_init(&self, _entry: EntryPoint, module: R0Ptr) -> Status {
         self.record.events.lock().unwrap().push(Event::Init);
+        let hook = self.record.on_init.0.lock().unwrap().take();
+        if let Some(hook) = hook {
+            return hook(module, self.base());
+        }
         Status::new(self.record.init_status.load(Ordering::Relaxed).cast_signed())
     }
 
@@ -362,6 +404,7 @@ impl Host for TestHost {
     type Image = TestImage;
     type Destructor = TestDestructor;
     type Factory = TestFactory;
+    type Tracer = TestTracer;
     type Gip = TestGip;
     type View = TestView;
 
@@ -393,6 +436,31 @@ impl Host for TestHost {
 
     fn address_space(&self) -> AddressSpace {
         AddressSpace(self.record.address_space.load(Ordering::Relaxed))
+    }
+
+    fn thread(&self) -> ThreadId {
+        std::thread_local! { static MARK: u8 = const { 0 } }
+        ThreadId(MARK.with(|mark| core::ptr::from_ref(mark).addr() as u64))
+    }
+
+    fn read_ring0(&self, from: R0Ptr, into: &mut [u8]) -> Result<(), Status> {
+        self.record.at(from.get(), into.len(), |bytes| into.copy_from_slice(bytes))
+    }
+
+    fn write_ring0(&self, to: R0Ptr, from: &[u8]) -> Result<(), Status> {
+        self.record.at(to.get(), from.len(), |bytes| bytes.copy_from_slice(from))
+    }
+
+    fn read_user(&self, from: R3Ptr, into: &mut [u8]) -> Result<(), Status> {
+        self.read_ring0(R0Ptr::new(from.get()), into)
+    }
+
+    fn write_user(&self, to: R3Ptr, from: &[u8]) -> Result<(), Status> {
+        self.write_ring0(R0Ptr::new(to.get()), from)
+    }
+
+    fn aim_probes(&self, tracer: Option<&TestTracer>) {
+        self.record.has_aim.store(tracer.is_some().into(), Ordering::SeqCst);
     }
 
     fn fill_random(&self, words: &mut [u64]) -> Result<(), Status> {

@@ -9,15 +9,19 @@ use sup_abi::{GroupId, Nanoseconds, Pages, ProcessId, R0Ptr, R3Ptr, SUPGIPMODE, 
 use sup_core::gip::GipTicker;
 use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
+    ThreadId,
 };
 use sup_core::{LoadError, ModulePolicy};
 use sup_ring0::Ring0;
 use sup_ring0::components::NativeFactory;
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::exports;
+use sup_ring0::fire;
 use sup_ring0::mapper::MappedImage;
+use sup_ring0::tracer::NativeTracer;
 use zerocopy::IntoBytes;
 
+use crate::calls::ThreadCalls;
 use crate::gip::GipPages;
 use crate::image::ImagePages;
 use crate::memory::{Block, PhysicalMemory};
@@ -25,7 +29,7 @@ use crate::timer::GipTimer;
 use crate::view::{GipMapping, ProcessView};
 use crate::wait::FutexQueue;
 use crate::words::Words;
-use crate::{clock, cpu, trust};
+use crate::{access, clock, cpu, trust};
 
 /// The host of the driver in this process. Clones are the same host.
 #[derive(Debug, Clone)]
@@ -61,6 +65,7 @@ impl Host for EmbeddedHost {
     type Image = MappedImage<ImagePages>;
     type Destructor = NativeDestructor;
     type Factory = NativeFactory;
+    type Tracer = NativeTracer<ThreadCalls>;
     type Gip = GipPages;
     type View = ProcessView;
 
@@ -93,6 +98,37 @@ impl Host for EmbeddedHost {
 
     fn address_space(&self) -> AddressSpace {
         AddressSpace(0)
+    }
+
+    fn thread(&self) -> ThreadId {
+        ThreadId(rustix::thread::gettid().as_raw_nonzero().get().cast_unsigned().into())
+    }
+
+    fn read_ring0(&self, from: R0Ptr, into: &mut [u8]) -> Result<(), Status> {
+        access::read(from.get(), into)
+    }
+
+    fn write_ring0(&self, to: R0Ptr, bytes: &[u8]) -> Result<(), Status> {
+        // SAFETY: the core writes into objects of modules that have told it of them to be written, which are
+        // memory of modules alone.
+        unsafe { access::write(to.get(), bytes) }
+    }
+
+    fn read_user(&self, from: R3Ptr, into: &mut [u8]) -> Result<(), Status> {
+        access::read(from.get(), into)
+    }
+
+    fn write_user(&self, to: R3Ptr, bytes: &[u8]) -> Result<(), Status> {
+        // SAFETY: the core writes into records of the client's that it has registered to be written, as the
+        // library's documentation demands of them.
+        unsafe { access::write(to.get(), bytes) }
+    }
+
+    fn aim_probes(&self, tracer: Option<&Self::Tracer>) {
+        fire::aim(tracer.map(NativeTracer::entry));
+        while tracer.is_none() && !fire::is_quiet() {
+            std::thread::sleep(std::time::Duration::from_micros(100));
+        }
     }
 
     fn fill_random(&self, words: &mut [u64]) -> Result<(), Status> {

@@ -18,6 +18,7 @@
 //! This is one of the crates that contain `unsafe`: system calls that map memory, and the time stamp
 //! counter. Invariant: every mapping has one owner, which unmaps it.
 
+mod access;
 mod calls;
 mod clock;
 mod contiguous;

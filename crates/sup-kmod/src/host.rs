@@ -8,21 +8,26 @@ use sup_alloc::Arc;
 use sup_core::gip::GipTicker;
 use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
+    ThreadId,
 };
 use sup_core::{LoadError, ModulePolicy};
 use sup_ring0::absolute::Segments;
 use sup_ring0::components::NativeFactory;
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::exports;
+use sup_ring0::fire;
 use sup_ring0::mapper::MappedImage;
+use sup_ring0::tracer::NativeTracer;
 
+use crate::calls::TaskCalls;
 use crate::gip::GipPages;
 use crate::image::ImagePages;
 use crate::lock::{Mutex, SpinLock};
 use crate::memory::Block;
 use crate::process::{Client, UserMapping};
 use crate::shim::page::UserAccess;
-use crate::shim::{caller, log, time};
+use crate::shim::user::UserAddress;
+use crate::shim::{caller, log, ring0, task, time};
 use crate::timer::GipTimer;
 use crate::wait::Queue;
 use crate::words::Words;
@@ -86,6 +91,7 @@ impl Host for KernelHost {
     type Image = MappedImage<ImagePages>;
     type Destructor = NativeDestructor;
     type Factory = NativeFactory;
+    type Tracer = NativeTracer<TaskCalls>;
     type Gip = GipPages;
     type View = UserMapping;
 
@@ -111,6 +117,35 @@ impl Host for KernelHost {
 
     fn address_space(&self) -> AddressSpace {
         caller::address_space()
+    }
+
+    fn thread(&self) -> ThreadId {
+        ThreadId(task::current_address() as u64)
+    }
+
+    fn read_ring0(&self, from: R0Ptr, into: &mut [u8]) -> Result<(), Status> {
+        ring0::read(from, into).map_err(|_| Status::VERR_INVALID_POINTER)
+    }
+
+    fn write_ring0(&self, to: R0Ptr, bytes: &[u8]) -> Result<(), Status> {
+        // SAFETY: the core writes into objects of modules that have told it of them to be written, which are
+        // memory of modules alone.
+        unsafe { ring0::write(to, bytes) }.map_err(|_| Status::VERR_INVALID_POINTER)
+    }
+
+    fn read_user(&self, from: R3Ptr, into: &mut [u8]) -> Result<(), Status> {
+        UserAddress(from.get()).read(into).map_err(|_| Status::VERR_INVALID_POINTER)
+    }
+
+    fn write_user(&self, to: R3Ptr, bytes: &[u8]) -> Result<(), Status> {
+        UserAddress(to.get()).write(bytes).map_err(|_| Status::VERR_INVALID_POINTER)
+    }
+
+    fn aim_probes(&self, tracer: Option<&Self::Tracer>) {
+        fire::aim(tracer.map(NativeTracer::entry));
+        if tracer.is_none() {
+            ring0::wait_for_probes();
+        }
     }
 
     fn fill_random(&self, words: &mut [u64]) -> Result<(), Status> {

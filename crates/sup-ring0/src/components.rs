@@ -68,7 +68,9 @@ impl Factory for NativeFactory {
 ///
 /// # Safety
 /// A plausible pointer leads to a terminated text, or to `N` readable bytes.
-unsafe fn text<R: Ring0, const N: usize>(start: *const c_char) -> Result<[u8; N], Status> {
+pub(crate) unsafe fn text<R: Ring0, const N: usize>(
+    start: *const c_char,
+) -> Result<[u8; N], Status> {
     if !is_plausible::<R, _>(start) {
         return Err(Status::VERR_INVALID_POINTER);
     }

@@ -16,9 +16,9 @@ use sup_core::host::Host;
 use sup_core::{Blocking, Driver, ObjectHandle, Session, SessionHandle};
 
 use crate::absolute::{Absolute, Segments};
-use crate::components::{self, NativeFactory};
+use crate::components;
 use crate::destructor::NativeDestructor;
-use crate::{Ring0, gip, idc, memory, panic, printf, semaphores};
+use crate::{Native, Ring0, fire, gip, idc, memory, panic, printf, semaphores, tracer};
 
 /// A name that modules may import.
 #[derive(Debug, Clone, Copy)]
@@ -65,20 +65,14 @@ macro_rules! exports {
 }
 
 /// The table for the backend `R`.
-pub fn exports<R>() -> &'static [Export]
-where
-    R: Ring0 + Host<Destructor = NativeDestructor, Factory = NativeFactory>,
-{
+pub fn exports<R: Native>() -> &'static [Export] {
     Table::<R>::ALL
 }
 
 /// Where the table of a backend is: one of the driver's constants, which takes no stack to make.
 struct Table<R>(core::marker::PhantomData<R>);
 
-impl<R> Table<R>
-where
-    R: Ring0 + Host<Destructor = NativeDestructor, Factory = NativeFactory>,
-{
+impl<R: Native> Table<R> {
     const ALL: &'static [Export] = exports! {
         absolute {
             "SUPR0AbsIs64bit" => |_| 1,
@@ -144,6 +138,13 @@ where
         "SUPR0IdcGetSession" => idc::get_session::<R> as *const (),
         "SUPR0IdcComponentRegisterFactory" => idc::component_register::<R> as *const (),
         "SUPR0IdcComponentDeregisterFactory" => idc::component_deregister::<R> as *const (),
+        "SUPR0TracerRegisterImpl" => tracer::register_impl::<R> as *const (),
+        "SUPR0TracerDeregisterImpl" => tracer::deregister_impl::<R> as *const (),
+        "SUPR0TracerRegisterModule" => tracer::register_module::<R> as *const (),
+        "SUPR0TracerRegisterDrv" => tracer::register_driver::<R> as *const (),
+        "SUPR0TracerDeregisterDrv" => tracer::deregister_driver::<R> as *const (),
+        "SUPR0TracerFireProbe" => fire::supr0_tracer_fire_probe as *const (),
+        "SUPR0TracerUmodProbeFire" => tracer::fire_user::<R> as *const (),
         "memcpy" => memcpy as *const (),
         "memmove" => memmove as *const (),
         "memset" => memset as *const (),

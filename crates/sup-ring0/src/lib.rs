@@ -6,6 +6,7 @@
 //! * [`exports`] is the table of functions that modules may import: the C face of the driver's
 //!   services, under the header's names.
 //! * [`absolute`] has the symbols whose addresses are values.
+//! * [`tracer`] has tracers and providers, and [`fire`] the way of a probe's hit to the tracer.
 //! * [`idc`] has the sessions of modules, and of kernel modules that are not loaded by this driver.
 //! * [`printf`] is the entry of the one function with variable arguments.
 //!
@@ -34,6 +35,7 @@ pub mod components;
 pub mod destructor;
 pub mod elf;
 pub mod exports;
+pub mod fire;
 mod gip;
 pub mod idc;
 pub mod mapper;
@@ -43,10 +45,15 @@ mod names;
 mod panic;
 pub mod printf;
 mod semaphores;
+pub mod tracer;
 
 use sup_alloc::Arc;
 use sup_core::Driver;
 use sup_core::host::Host;
+
+use crate::components::NativeFactory;
+use crate::destructor::NativeDestructor;
+use crate::tracer::NativeTracer;
 
 use self::absolute::Segments;
 
@@ -75,4 +82,25 @@ pub trait Ring0: Host {
     /// # Context
     /// Never sleeps.
     fn address_bits() -> u32;
+}
+
+/// A host whose things in modules are this crate's.
+pub trait Native:
+    Ring0
+    + Host<
+        Destructor = NativeDestructor,
+        Factory = NativeFactory,
+        Tracer = NativeTracer<<Self as Ring0>::Calls>,
+    >
+{
+}
+
+impl<R> Native for R where
+    R: Ring0
+        + Host<
+            Destructor = NativeDestructor,
+            Factory = NativeFactory,
+            Tracer = NativeTracer<<R as Ring0>::Calls>,
+        >
+{
 }

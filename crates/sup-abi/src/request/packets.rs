@@ -1,6 +1,6 @@
 //! The packets of the requests, each the part behind the [`Header`](super::Header).
 //!
-//! Neighbours: `table.rs` pairs them with numbers; `memory.rs`, `module.rs` and `vmm.rs` hold those of
+//! Neighbours: `table.rs` pairs them with numbers; `memory.rs`, `module.rs`, `tracer.rs` and `vmm.rs` hold those of
 //! their subsystems. Fields that the receiver must find zero are named
 //! `reserved`. Addresses in ring 0 are values for ring-0 modules; ring 3 cannot use them.
 
@@ -27,10 +27,12 @@ macro_rules! packets {
 
 mod memory;
 mod module;
+mod tracer;
 mod vmm;
 
 pub use memory::*;
 pub use module::*;
+pub use tracer::*;
 pub use vmm::*;
 
 /// The random name of a session: nonzero, and meaningless to anybody but its driver.

@@ -5,6 +5,7 @@
 //! meaning; a packet never changes without a new major [`PROTOCOL_VERSION`](super::PROTOCOL_VERSION).
 
 use super::{Request, RequestInfo, Tail, packets::*};
+use crate::SUPDRVTRACERUSRCTX;
 use num_enum::{IntoPrimitive, TryFromPrimitive};
 
 macro_rules! requests {
@@ -92,6 +93,18 @@ requests! {
         "Reads the virtualisation capabilities of the host.";
     CallVmmBig = 27, CallVmmIn [Bytes] => CallVmmOut [Bytes],
         "Calls VMMR0.r0 with a packet of up to 512 KiB.";
+    TracerOpen = 28, TracerOpenIn [None] => Empty [None],
+        "Opens the tracer for the session.";
+    TracerClose = 29, Empty [None] => Empty [None],
+        "Closes the tracer for the session.";
+    TracerIoCtl = 30, TracerIoCtlIn [None] => TracerIoCtlOut [None],
+        "Has the tracer carry out a command.";
+    TracerRegisterUserModule = 31, TracerRegisterUserModuleIn [None] => Empty [None],
+        "Registers the probes of a module of the calling process.";
+    TracerDeregisterUserModule = 32, TracerDeregisterUserModuleIn [None] => Empty [None],
+        "Undoes `TracerRegisterUserModule`.";
+    TracerFire = 33, SUPDRVTRACERUSRCTX [None] => Empty [None],
+        "Tells the tracer that a probe in the calling process was hit.";
     Statistics = 40, Empty [None] => StatisticsOut [None],
         "Counts what the driver holds, in all sessions and in the caller's.";
     SemaphoreWords = 41, SemaphoreWordsIn [None] => SemaphoreWordsOut [None],

@@ -289,7 +289,9 @@ impl<H: Host> Driver<H> {
         handler: &str,
     ) -> Result<Arc<LoadedImage<H>>, LoadError> {
         loaded.set_handler(handler)?;
-        loaded.initialise().inspect_err(|_| {
+        let place = (loaded.image.base(), loaded.image.bytes());
+        let init = || loaded.initialise();
+        self.initialising(loaded.module, loaded.name, place, init).inspect_err(|_| {
             self.forget_destructors(&loaded);
             self.withdraw(&loaded);
         })?;
@@ -411,9 +413,11 @@ impl<H: Host> Driver<H> {
         })
     }
 
-    /// Ends what an image left: its sessions with their factories, and factories of it in other sessions.
+    /// Ends what an image left: its providers and its tracer, its sessions with their factories, and
+    /// factories of it in other sessions.
     fn withdraw(&self, loaded: &LoadedImage<H>) {
         let (base, bytes) = (loaded.image().base(), loaded.image().bytes());
+        self.end_tracing_of_module(loaded.module);
         self.close_sessions_kept_in(base, bytes);
         self.remove_components_in(base, bytes);
     }

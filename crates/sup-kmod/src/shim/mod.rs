@@ -4,6 +4,7 @@ pub(crate) mod caller;
 pub(crate) mod log;
 pub(crate) mod page;
 pub(crate) mod raw;
+pub(crate) mod ring0;
 pub(crate) mod task;
 pub(crate) mod time;
 pub(crate) mod user;

@@ -108,6 +108,10 @@ unsafe extern "C" {
     pub(crate) fn supdrv_copy_header_in(to: *mut u64, from: u64) -> c_int;
     pub(crate) fn supdrv_copy_words_out(to: u64, from: *const u64, bytes: u32) -> c_int;
 
+    pub(crate) fn supdrv_read_ring0(to: *mut c_void, from: u64, bytes: usize) -> c_int;
+    pub(crate) fn supdrv_write_ring0(to: u64, from: *const c_void, bytes: usize) -> c_int;
+    pub(crate) fn supdrv_wait_for_probes();
+
     pub(crate) fn supdrv_now() -> u64;
     pub(crate) fn supdrv_resolution() -> u32;
     pub(crate) fn supdrv_tsc_khz() -> u32;

@@ -15,14 +15,12 @@ use sup_abi::{
 };
 use sup_alloc::Arc;
 use sup_core::accept_idc;
-use sup_core::host::Host;
 
 use super::session_in;
-use crate::Ring0;
-use crate::components::{NativeFactory, deregister, register};
-use crate::destructor::NativeDestructor;
+use crate::components::{deregister, register};
 use crate::exports::{Resolved, exports, find, is_plausible, raw, resolve};
 use crate::mapper::session_pointer;
+use crate::{Native, Ring0};
 
 /// Characters of a symbol's name, and of a module's.
 const SYMBOL_CHARS_MAX: usize = 511;
@@ -90,10 +88,7 @@ impl Packet {
 /// # Safety
 /// A plausible pointer leads to a header, and to as many bytes as the header says; they are the client's,
 /// which leaves them alone meanwhile. Pointers in the packet are what the request says.
-pub unsafe fn request<R>(code: u32, packet: *mut IdcHeader) -> Status
-where
-    R: Ring0 + Host<Destructor = NativeDestructor, Factory = NativeFactory>,
-{
+pub unsafe fn request<R: Native>(code: u32, packet: *mut IdcHeader) -> Status {
     if !is_plausible::<R, _>(packet) {
         return Status::VERR_INVALID_POINTER;
     }
@@ -115,10 +110,11 @@ where
 ///
 /// # Safety
 /// The packet is as long as its header says, and what it points to is what the request says.
-unsafe fn carry_out<R>(code: u32, packet: Packet, header: IdcHeader) -> Result<Status, Refused>
-where
-    R: Ring0 + Host<Destructor = NativeDestructor, Factory = NativeFactory>,
-{
+unsafe fn carry_out<R: Native>(
+    code: u32,
+    packet: Packet,
+    header: IdcHeader,
+) -> Result<Status, Refused> {
     let request = IdcRequest::of_code(code);
     let resolved = if header.session.is_null() {
         if request != Some(IdcRequest::Connect) {
@@ -197,10 +193,7 @@ unsafe fn connect<R: Ring0>(packet: Packet) -> Result<Status, Refused> {
 ///
 /// # Safety
 /// The packet is for a symbol, and has that size; its texts are terminated.
-unsafe fn get_symbol<R>(resolved: &Resolved<R>, packet: Packet) -> Status
-where
-    R: Ring0 + Host<Destructor = NativeDestructor, Factory = NativeFactory>,
-{
+unsafe fn get_symbol<R: Native>(resolved: &Resolved<R>, packet: Packet) -> Status {
     // SAFETY: by this function's contract.
     let names = unsafe { packet.input() };
     // SAFETY: by this function's contract the texts are terminated.
@@ -214,10 +207,10 @@ where
 /// # Safety
 /// The texts are terminated.
 #[inline(never)]
-unsafe fn symbol<R>((driver, session): &Resolved<R>, names: IdcGetSymbolIn) -> Result<R0Ptr, Status>
-where
-    R: Ring0 + Host<Destructor = NativeDestructor, Factory = NativeFactory>,
-{
+unsafe fn symbol<R: Native>(
+    (driver, session): &Resolved<R>,
+    names: IdcGetSymbolIn,
+) -> Result<R0Ptr, Status> {
     // SAFETY: by this function's contract, and for no longer than it runs.
     let symbol = unsafe { text::<R>(names.symbol, SYMBOL_CHARS_MAX) }?;
     let module = if names.module.is_null() {
@@ -259,25 +252,19 @@ unsafe fn text<'a, R: Ring0>(start: *const c_char, chars_max: usize) -> Result<&
 }
 
 /// The address of an export of the driver.
-fn find_own<R>(driver: &Arc<sup_core::Driver<R>>, symbol: &str) -> Result<R0Ptr, Status>
-where
-    R: Ring0 + Host<Destructor = NativeDestructor, Factory = NativeFactory>,
-{
+fn find_own<R: Native>(driver: &Arc<sup_core::Driver<R>>, symbol: &str) -> Result<R0Ptr, Status> {
     let address = find(exports::<R>(), driver.host().segments(), symbol);
     address.map(R0Ptr::new).ok_or(Status::VERR_SYMBOL_NOT_FOUND)
 }
 
 /// Corresponds to `SUPR0IdcCall`, which the original declares and has nowhere: a request as a packet, in the
 /// session of a handle.
-pub(crate) unsafe extern "C" fn call<R>(
+pub(crate) unsafe extern "C" fn call<R: Native>(
     handle: *mut SUPDRVIDCHANDLE,
     code: u32,
     packet: *mut c_void,
     bytes: u32,
-) -> i32
-where
-    R: Ring0 + Host<Destructor = NativeDestructor, Factory = NativeFactory>,
-{
+) -> i32 {
     let call = || {
         // SAFETY: the module passes a handle of its own, as the header demands.
         let (_, session) = unsafe { session_in::<R>(handle) }?;

@@ -14,9 +14,11 @@ use sup_abi::request::{
     PageAllocExIn, PageCountIn, PageFree, PageMapKernel, PageMapKernelIn, PageProtect,
     PageProtectIn, Request, SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp,
     SemaphoreOperation, SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, SetVm, SetVmIn,
-    Statistics, UnlockPages, VtCaps,
+    Statistics, TracerClose, TracerDeregisterUserModule, TracerDeregisterUserModuleIn, TracerFire,
+    TracerIoCtl, TracerIoCtlIn, TracerOpen, TracerOpenIn, TracerRegisterUserModule,
+    TracerRegisterUserModuleIn, UnlockPages, VtCaps,
 };
-use sup_abi::{R0Ptr, SUP_VMMR0_DO_NOP, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC};
+use sup_abi::{R0Ptr, SUP_VMMR0_DO_NOP, SUPDRVTRACERUSRCTX, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC};
 use sup_modules::{HELLO, Module, VMMR0, hello, vmmr0};
 use zerocopy::{FromBytes, IntoBytes};
 
@@ -261,6 +263,40 @@ pub(super) const ROWS: &[Row] = &[
     Row::of::<SemaphoreCreate>("SemaphoreCreate, resolution", Needs::Nothing, |device| {
         Ok(simple::<SemaphoreCreate>(device, &query(SemaphoreQuery::Resolution)))
     }),
+    Row::of::<TracerOpen>("TracerOpen, without a tracer", Needs::Nothing, |device| {
+        let input = TracerOpenIn { cookie: 0, reserved: 0, argument: 0 };
+        Ok(simple::<TracerOpen>(device, &input))
+    })
+    .answering(Some(Status::VERR_SUPDRV_TRACER_NOT_PRESENT)),
+    Row::of::<TracerIoCtl>("TracerIoCtl, not open", Needs::Nothing, |device| {
+        Ok(simple::<TracerIoCtl>(device, &TracerIoCtlIn { command: 0, argument: 0 }))
+    })
+    .answering(Some(Status::VERR_SUPDRV_TRACER_NOT_OPENED)),
+    Row::of::<TracerClose>("TracerClose, not open", Needs::Nothing, |device| {
+        Ok(simple::<TracerClose>(device, &Empty {}))
+    })
+    .answering(Some(Status::VERR_SUPDRV_TRACER_NOT_OPENED)),
+    Row::of::<TracerRegisterUserModule>("TracerRegisterUserModule", NO_MEMORY_OR_PLACE, |device| {
+        Ok(simple::<TracerRegisterUserModule>(device, &user_module()))
+    }),
+    Row::of::<TracerDeregisterUserModule>(
+        "TracerDeregisterUserModule",
+        Needs::NoMemory,
+        |device| {
+            let input = user_module();
+            let header = input.header;
+            succeed::<TracerRegisterUserModule>(
+                device,
+                simple::<TracerRegisterUserModule>(device, &input),
+            )?;
+            let input = TracerDeregisterUserModuleIn { header };
+            Ok(simple::<TracerDeregisterUserModule>(device, &input))
+        },
+    ),
+    Row::of::<TracerFire>("TracerFire", Needs::Nothing, |device| {
+        let context = SUPDRVTRACERUSRCTX { cBits: 64, ..Default::default() };
+        Ok(simple::<TracerFire>(device, &context))
+    }),
     Row::of::<VtCaps>("VtCaps", Needs::Nothing, |device| Ok(simple::<VtCaps>(device, &Empty {})))
         .answering(None),
     Row::of::<Statistics>("Statistics", Needs::Nothing, |device| {
@@ -271,6 +307,11 @@ pub(super) const ROWS: &[Row] = &[
         Ok(simple::<SemaphoreWords>(device, &SemaphoreWordsIn { page: 0, reserved: 0 }))
     }),
 ];
+
+/// A module of this process, which stays for as long as the process: the session keeps its pages.
+fn user_module() -> TracerRegisterUserModuleIn {
+    Box::leak(Box::new(sup_test_vtg::Module::new(1))).request()
+}
 
 /// A packet without a tail.
 fn simple<R: Request>(device: &Device, input: &R::In) -> Packet {

@@ -14,10 +14,12 @@ use sup_abi::request::{
     CONNECT_MAGIC, CallServiceIn, CallVmmIn, ConnectIn, Function, GetSymbolIn, HEADER_BYTES,
     HEADER_FLAGS, Header, INITIAL_COOKIE, ListModulesIn, LoadModuleIn, LockPagesIn,
     MAX_PACKET_BYTES, ModuleUse, PROTOCOL_VERSION, PageAllocExIn, PageCountIn, PageMapKernelIn,
-    PageProtectIn, RequestInfo, SemaphoreCreateIn, SemaphoreOpIn, TABLE, Tail, ioctl, padded,
+    PageProtectIn, RequestInfo, SemaphoreCreateIn, SemaphoreOpIn, TABLE, Tail, TracerOpenIn,
+    TracerRegisterUserModuleIn, ioctl, padded,
 };
 use sup_abi::{
-    PAGE_SIZE, R0Ptr, R3Ptr, SUPR0SERVICEREQHDR_MAGIC, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC, Status,
+    PAGE_SIZE, R0Ptr, R3Ptr, SUP_TRACER_UMOD_FLAGS_EXE, SUPDRVTRACERUSRCTX,
+    SUPR0SERVICEREQHDR_MAGIC, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC, Status,
 };
 use sup_modules::{HELLO, hello};
 use zerocopy::IntoBytes;
@@ -229,13 +231,45 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         }
         Function::CallVmm | Function::CallVmmBig => call_vmm(random),
         Function::CallVmmFast => [random.below(4) as u32, word(random)].as_bytes().to_vec(),
-        Function::GetPagingMode
+        Function::TracerOpen => {
+            TracerOpenIn { cookie: word(random), reserved: 0, argument: random.next() }
+                .as_bytes()
+                .to_vec()
+        }
+        Function::TracerIoCtl => [random.next(), random.next()].as_bytes().to_vec(),
+        Function::TracerRegisterUserModule => register_user_module(answers, random),
+        Function::TracerDeregisterUserModule => answers.block(random).as_bytes().to_vec(),
+        Function::TracerFire => {
+            let id = random.below(4) as u32 | (random.below(3) as u32) << 24;
+            let bits = random.choose(&[32, 64, 64, 0]);
+            SUPDRVTRACERUSRCTX { idProbe: id, cBits: bits, ..Default::default() }
+                .as_bytes()
+                .to_vec()
+        }
+        Function::TracerClose
+        | Function::GetPagingMode
         | Function::GipMap
         | Function::GipUnmap
         | Function::VtCaps
         | Function::ModulePolicy
         | Function::Statistics => Vec::new(),
     }
+}
+
+/// A module with probes in a block that the driver gave, or nowhere. What is in the block is what other
+/// requests left there.
+fn register_user_module(answers: &Answers, random: &mut Random) -> Vec<u8> {
+    let header = answers.block(random);
+    TracerRegisterUserModuleIn {
+        believed_header: if random.is_one_in(4) { random.next() } else { header },
+        header: R3Ptr::new(header),
+        names: R3Ptr::new(answers.block(random)),
+        name_bytes: if random.is_one_in(4) { word(random) } else { 9 },
+        flags: if random.is_one_in(4) { word(random) } else { SUP_TRACER_UMOD_FLAGS_EXE },
+        name: padded(random.choose(&["fuzz", ""])).unwrap_or([0; 64]),
+    }
+    .as_bytes()
+    .to_vec()
 }
 
 /// A call of VMMR0 with a packet, whose numbers say nothing to the driver.
