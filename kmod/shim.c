@@ -15,6 +15,7 @@
 #include <linux/random.h>
 
 #include "shim.h"
+#include "supdrv_idc.h"
 
 /* ---- log ---- */
 
@@ -108,6 +109,14 @@ static struct miscdevice device = {
 	.fops = &device_operations,
 	.mode = 0600,
 };
+
+/* ---- other kernel modules ---- */
+
+int SUPDrvLinuxIDC(u32 request, struct supdrv_idc_header *packet)
+{
+	return supdrv_idc(request, packet);
+}
+EXPORT_SYMBOL(SUPDrvLinuxIDC);
 
 static int __init shim_init(void)
 {

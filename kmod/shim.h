@@ -16,6 +16,7 @@
 #include <linux/types.h>
 
 struct file;
+struct supdrv_idc_header;
 struct mm_struct;
 struct page;
 struct task_struct;
@@ -226,6 +227,8 @@ void supdrv_cpu_goes(u32 cpu);
 int supdrv_open(void **session);
 void supdrv_close(void *session);
 long supdrv_ioctl(void *session, u32 number, u64 argument);
+/* A packet of another kernel module, which cannot outlive this one. May sleep. */
+int supdrv_idc(u32 request, struct supdrv_idc_header *packet);
 
 /* ---- between the files of the shim ---- */
 

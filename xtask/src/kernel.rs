@@ -189,9 +189,14 @@ impl Kernel {
         Ok(sh.write_file(folder.join("Makefile"), makefile)?)
     }
 
-    /// Kbuild's command for the module whose sources are in `folder`, with the Rust object there under
-    /// the name `object`.
-    pub(crate) fn make<'a>(&self, sh: &'a Shell, folder: &Path, object: &str) -> Cmd<'a> {
+    /// Kbuild's command for the module whose sources are in `folder`, with a variable that is the path of
+    /// a file there.
+    pub(crate) fn make<'a>(
+        &self,
+        sh: &'a Shell,
+        folder: &Path,
+        (variable, file): (&str, &str),
+    ) -> Cmd<'a> {
         let headers = self.headers();
         let (make, module) = match &self.place {
             Place::Folder(_) => (cmd!(sh, "make -C {headers}"), folder),
@@ -207,9 +212,8 @@ impl Kernel {
                 (make, Path::new(MODULE_IN_ROOT))
             }
         };
-        let object = module.join(object);
         make.arg(format!("M={}", module.display()))
-            .arg(format!("RUST_OBJ={}", object.display()))
+            .arg(format!("{variable}={}", module.join(file).display()))
             .arg("modules")
     }
 }

@@ -91,6 +91,14 @@ pub(crate) fn build(project: &Project, kernel: &Kernel) -> Result<PathBuf> {
     kbuild::link(project, kernel, &object)
 }
 
+/// Builds the sample client for a kernel for which the module was built: the finished supdrv_client.ko.
+///
+/// # Errors
+/// The build failed, or something in it warned.
+pub(crate) fn client(project: &Project, kernel: &Kernel) -> Result<PathBuf> {
+    kbuild::link_client(project, kernel)
+}
+
 /// Builds the module for some kernels and checks it; the size of its code, a sentence for each kernel.
 ///
 /// # Errors
@@ -109,6 +117,7 @@ pub(crate) fn check(project: &Project, kernels: &[Kernel]) -> Result<Vec<String>
     let mut sizes = Vec::new();
     for kernel in kernels {
         let bytes = check::text_bytes(&build(project, kernel)?)?;
+        client(project, kernel)?;
         let label = kernel.label();
         sizes.push(format!("{label}: {} KiB of code", bytes.div_ceil(1024)));
         if bytes > TEXT_LIMIT_BYTES {

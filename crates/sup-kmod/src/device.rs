@@ -13,8 +13,9 @@
 //!
 //! # When the driver is there
 //! [`DRIVER`] is set by [`supdrv_start`] before the device exists, and cleared by [`supdrv_stop`] after
-//! it is gone: the kernel calls that only when no file is open and no mapping is left. What the kernel
-//! tells of processors comes between the two. Everything else here runs for an open file, and so does all
+//! it is gone: the kernel calls that only when no file is open, no mapping is left, and no other module
+//! uses the symbol by which it sends packets ([`idc`](crate::idc)). What the kernel tells of processors
+//! comes between the two. Everything else here runs for an open file or for such a module, and so does all
 //! code of modules.
 
 use core::ffi::{c_int, c_long, c_void};
@@ -49,8 +50,8 @@ fn with_driver<T>(work: impl FnOnce(&Arc<Driver<KernelHost>>) -> T) -> Option<T>
     // Acquire: pairs with the release in `supdrv_start`.
     let raw = NonNull::new(DRIVER.load(Ordering::Acquire))?;
     // SAFETY: `supdrv_start` gave away an `Arc` of this type, which `supdrv_stop` takes back only when
-    // no file is open and the kernel tells of processors no more, hence not while this runs; it is not
-    // dropped here.
+    // no file is open, no other module can send packets and the kernel tells of processors no more, hence
+    // not while this runs; it is not dropped here.
     let driver = ManuallyDrop::new(unsafe { Arc::from_raw(raw) });
     Some(work(&driver))
 }

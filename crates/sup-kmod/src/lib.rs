@@ -12,7 +12,7 @@
 //! | waits | a queue of tasks with absolute deadlines ([`wait`]) |
 //! | locks | the kernel's queued spin lock, and a sleeping lock of one word ([`lock`]) |
 //! | timer | high-resolution timers, one for each processor in asynchronous mode ([`timer`]) |
-//! | requests | `ioctl` on an open file, which is a session ([`device`]) |
+//! | requests | `ioctl` on an open file, which is a session ([`device`]); packets of other kernel modules ([`idc`]) |
 //!
 //! This is one of the crates that contain `unsafe`. Invariant: no function of the shim is called but
 //! through a wrapper that upholds its contract, and everything that C hands out has one owner here.
@@ -34,6 +34,7 @@ mod cpu;
 mod device;
 mod gip;
 mod host;
+mod idc;
 mod image;
 mod lock;
 mod memory;

@@ -15,13 +15,14 @@
 //! the end; the exit status is 0 if nothing failed.
 //!
 //! [`games`] holds the tests by subject, [`programs`] runs those in C, [`kill`] the dying processes, [`cycles`] the insertions,
-//! [`hotplug`] the processors that come and go,
+//! [`client`] another module of the kernel, [`hotplug`] the processors that come and go,
 //! [`lockdown`] what is refused there, [`faults`] the refused allocations, [`fuzz`] the noise and
 //! [`figures`] the costs. [`check`] runs and reports, [`process`] makes processes, [`device`] speaks
 //! to the driver without the library, [`region`] is memory to misbehave with, [`observer`] sees what
 //! the driver holds, [`random`] are numbers to choose by.
 
 mod check;
+mod client;
 mod cycles;
 mod device;
 mod faults;
@@ -60,6 +61,8 @@ enum Command {
     Kill(kill::Args),
     /// Inserts and removes the driver under load
     Cycles(cycles::Args),
+    /// Inserts and removes the driver, and another module that uses it
+    Client(client::Args),
     /// Takes a processor off line and on again while the time is read
     Hotplug(hotplug::Args),
     /// Sends requests from well-formed to noise, by several threads on several sessions
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         Command::Programs(args) => programs::run(&args),
         Command::Kill(args) => kill::run(&args),
         Command::Cycles(args) => cycles::run(&args),
+        Command::Client(args) => client::run(&args),
         Command::Hotplug(args) => hotplug::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Faults(args) => faults::run(&args),

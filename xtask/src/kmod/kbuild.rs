@@ -1,4 +1,5 @@
-//! The module out of the Rust object and the C shim, by the kernel's own build system.
+//! The module out of the Rust object and the C shim, by the kernel's own build system; and the sample client
+//! that uses it.
 //!
 //! It works in a copy of `kmod/`, because it writes beside its sources. modpost and objtool warn of
 //! what the kernel will refuse or cannot unwind, so a warning fails the build.
@@ -12,21 +13,60 @@ use crate::kernel::Kernel;
 use crate::project::Project;
 
 const OBJECT: &str = "driver.o";
+/// What a build tells of the symbols that its module exports, and a copy of it for other modules' builds.
+const SYMBOLS: &str = "Module.symvers";
+const SYMBOLS_OF_DRIVER: &str = "supdrv.symvers";
+/// What a client is compiled with.
+const CLIENT_LIBRARY: [&str; 2] = ["kmod/supdrv_idc.c", "kmod/supdrv_idc.h"];
 
 /// The C compiler need not be the very one that built the kernel.
 const HARMLESS: &str = "warning: the compiler differs from the one used to build the kernel";
 
 /// Links the module.
 pub(super) fn link(project: &Project, kernel: &Kernel, object: &Path) -> Result<PathBuf> {
-    let folder = project.target.join("kmod").join(kernel.release());
-    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
-    for source in sources(project) {
-        update(&source, &folder.join(source.file_name().unwrap_or_default()))?;
-    }
+    let folder = folder(project, kernel);
+    copy(&sources(project), &folder)?;
     update(object, &folder.join(OBJECT))?;
+    make(project, kernel, &folder, ("RUST_OBJ", OBJECT), "supdrv.ko")
+}
 
+/// Builds the sample client, after the driver for the same kernel.
+pub(super) fn link_client(project: &Project, kernel: &Kernel) -> Result<PathBuf> {
+    let driver = folder(project, kernel);
+    let folder = driver.join("client");
+    let mut sources = CLIENT_LIBRARY.map(|source| project.root.join(source)).to_vec();
+    sources.push(project.root.join("kmod/client/Kbuild"));
+    sources.extend(project.files_in("kmod/client", "c"));
+    copy(&sources, &folder)?;
+    update(&driver.join(SYMBOLS), &folder.join(SYMBOLS_OF_DRIVER))?;
+    let symbols = ("KBUILD_EXTRA_SYMBOLS", SYMBOLS_OF_DRIVER);
+    make(project, kernel, &folder, symbols, "supdrv_client.ko")
+}
+
+/// Where the driver is built.
+fn folder(project: &Project, kernel: &Kernel) -> PathBuf {
+    project.target.join("kmod").join(kernel.release())
+}
+
+fn copy(sources: &[PathBuf], folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    let to = |source: &Path| folder.join(source.file_name().unwrap_or_default());
+    sources.iter().try_for_each(|source| update(source, &to(source)))
+}
+
+/// Has Kbuild make a module in a folder.
+///
+/// # Errors
+/// It does not build, or something warned.
+fn make(
+    project: &Project,
+    kernel: &Kernel,
+    folder: &Path,
+    variable: (&str, &str),
+    module: &str,
+) -> Result<PathBuf> {
     let made = kernel
-        .make(&project.sh, &folder, OBJECT)
+        .make(&project.sh, folder, variable)
         // The kernel's own choice of further warnings, and none that passes.
         .args(["W=1", "KCFLAGS=-Werror"])
         .env("LC_ALL", "C")
@@ -35,15 +75,19 @@ pub(super) fn link(project: &Project, kernel: &Kernel, object: &Path) -> Result<
     let (stdout, stderr) =
         (String::from_utf8_lossy(&made.stdout), String::from_utf8_lossy(&made.stderr));
     if !made.status.success() {
-        bail!("supdrv.ko does not build for kernel {}:\n{stdout}{stderr}", kernel.release());
+        bail!("{module} does not build for kernel {}:\n{stdout}{stderr}", kernel.release());
     }
     let warnings = warnings(&stderr);
     if !warnings.is_empty() {
         // A second run would find it made, and not warn again.
-        fs::remove_dir_all(&folder)?;
-        bail!("the build for kernel {} warned:\n{}", kernel.release(), warnings.join("\n"));
+        fs::remove_dir_all(folder)?;
+        bail!(
+            "the build of {module} for kernel {} warned:\n{}",
+            kernel.release(),
+            warnings.join("\n")
+        );
     }
-    Ok(folder.join("supdrv.ko"))
+    Ok(folder.join(module))
 }
 
 /// What Kbuild reads.

@@ -17,6 +17,7 @@ pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
         Suite::kernel("fuzz", Some(20_000)),
         Suite::kernel("programs", None),
         Suite::cycles(10),
+        Suite::client(),
         Suite::hotplug(),
     ];
     guest(project, with_c("6.1"), &own)
@@ -25,13 +26,13 @@ pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
 pub(super) fn linux_6_12(project: &Project) -> Result<Verdict> {
     // The last one, because what it does stays.
     let own = ["games", "programs"].map(|name| Suite::kernel(name, None));
-    let last = [Suite::hotplug(), Suite::kernel("lockdown", None)];
-    guest(project, with_c("6.12"), &[own, last].concat())
+    let last = [Suite::client(), Suite::hotplug(), Suite::kernel("lockdown", None)];
+    guest(project, with_c("6.12"), &[&own[..], &last].concat())
 }
 
 pub(super) fn linux_7_2(project: &Project) -> Result<Verdict> {
     let own = ["games", "programs"].map(|name| Suite::kernel(name, None));
-    guest(project, with_c("7.2"), &own)
+    guest(project, with_c("7.2"), &[&own[..], &[Suite::client()]].concat())
 }
 
 /// Slower by an order of magnitude: the kernel checks every access and every lock.
@@ -44,6 +45,7 @@ pub(super) fn debug_kernel(project: &Project) -> Result<Verdict> {
         Suite::kernel("programs", None),
         Suite::kernel("fuzz", Some(1_000_000)),
         Suite::cycles(200),
+        Suite::client(),
         Suite::hotplug(),
     ];
     guest(project, args, &own)

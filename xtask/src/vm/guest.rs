@@ -46,7 +46,9 @@ pub(super) fn prepare(
     let module = match (driver, &args.module) {
         (Driver::Included, None) => {
             files.push(("lib/echo.r0", programs::rust_module(project, &programs)?));
-            Some(kmod::build(project, &kernel)?)
+            let module = kmod::build(project, &kernel)?;
+            files.push(("lib/supdrv_client.ko", kmod::client(project, &kernel)?));
+            Some(module)
         }
         (Driver::Included, Some(module)) => Some(module.clone()),
         (Driver::LeftOut, _) => None,

@@ -45,6 +45,11 @@ impl Suite {
         Self { is_inserted: false, ..Self::kernel("hotplug", None) }
     }
 
+    /// Inserts a client of the driver, with drivers that it inserts itself.
+    pub(crate) fn client() -> Self {
+        Self { is_inserted: false, ..Self::kernel("client", None) }
+    }
+
     /// Inserts and removes the driver itself, so many times.
     pub(crate) fn cycles(count: u32) -> Self {
         Self { is_inserted: false, ..Self::kernel("cycles", Some(count)) }
