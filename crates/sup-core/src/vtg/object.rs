@@ -14,6 +14,7 @@ use zerocopy::{FromBytes, Immutable};
 
 use super::header::location_bytes;
 use super::locations::Record;
+use super::strings::Names;
 use super::{Kind, Location, check_header, strings};
 
 /// A probe has at most so many arguments.
@@ -51,12 +52,13 @@ impl<'a> Object<'a> {
     /// `VERR_SUPDRV_VTG_BAD_ATTR`, `VERR_SUPDRV_VTG_BAD_PROBE`, `VERR_SUPDRV_VTG_BAD_ARGLIST`,
     /// `VERR_SUPDRV_TRACER_BAD_ARG_FLAGS`, `VERR_SUPDRV_VTG_BAD_PROBE_ENABLED`,
     /// `VERR_SUPDRV_VTG_BAD_PROBE_LOC`; for names `VERR_SUPDRV_VTG_STRTAB_OFF`,
-    /// `VERR_SUPDRV_VTG_BAD_STRING`, `VERR_SUPDRV_VTG_STRING_TOO_LONG`. `VERR_SUPDRV_VTG_BAD_HDR_MISC` if a
-    /// copy has another size than the header says, `VERR_INTERNAL_ERROR` if `object` does not begin at a
-    /// multiple of 4 bytes.
+    /// `VERR_SUPDRV_VTG_BAD_STRING`, `VERR_SUPDRV_VTG_STRING_TOO_LONG`, and `VERR_SUPDRV_TRACER_TOO_LARGE` if
+    /// the table has bad names and the records mention good ones with over 16 million characters.
+    /// `VERR_SUPDRV_VTG_BAD_HDR_MISC` if a copy has another size than the header says, `VERR_INTERNAL_ERROR`
+    /// if `object` does not begin at a multiple of 4 bytes.
     ///
     /// # Context
-    /// Any. Takes longer the more probes share long names: up to seconds for a hostile object.
+    /// Any. Takes milliseconds for the largest objects.
     pub fn check(
         kind: &Kind,
         address: u64,
@@ -80,8 +82,11 @@ impl<'a> Object<'a> {
             address,
             locations,
         };
-        object.providers.iter().rev().try_for_each(|provider| object.check_provider(provider))?;
-        (0..object.probe_count()).rev().try_for_each(|index| object.check_probe(index))?;
+        let names = &mut Names::new(object.strings);
+        for provider in object.providers.iter().rev() {
+            object.check_provider(provider, names)?;
+        }
+        (0..object.probe_count()).rev().try_for_each(|index| object.check_probe(index, names))?;
         // The original looks at the first of them each time.
         if object.enabled.iter().any(|count| *count != 0) {
             return Err(Status::VERR_SUPDRV_VTG_BAD_PROBE_ENABLED);
@@ -178,13 +183,13 @@ impl<'a> Object<'a> {
         Some((list, args))
     }
 
-    fn check_name(&self, offset: u32) -> Result<(), Status> {
-        strings::name(self.strings, offset).map(drop)
-    }
-
     /// Step 10.
-    fn check_provider(&self, provider: &VTGDESCPROVIDER) -> Result<(), Status> {
-        self.check_name(provider.offName)?;
+    fn check_provider(
+        &self,
+        provider: &VTGDESCPROVIDER,
+        names: &mut Names<'_>,
+    ) -> Result<(), Status> {
+        names.check(provider.offName)?;
         let first = u32::from(provider.iFirstProbe);
         let end = first.saturating_add(provider.cProbes.into());
         if first >= self.probe_count() || end > self.probe_count() {
@@ -207,10 +212,10 @@ impl<'a> Object<'a> {
     }
 
     /// Step 11.
-    fn check_probe(&self, index: u32) -> Result<(), Status> {
+    fn check_probe(&self, index: u32, names: &mut Names<'_>) -> Result<(), Status> {
         const BAD: Status = Status::VERR_SUPDRV_VTG_BAD_PROBE;
         let probe = self.probes.get(index as usize).ok_or(BAD)?;
-        self.check_name(probe.offName)?;
+        names.check(probe.offName)?;
         let provider = self.providers.get(usize::from(probe.idxProvider)).ok_or(BAD)?;
         let of_provider = index.checked_sub(provider.iFirstProbe.into());
         let offset = index
@@ -224,10 +229,10 @@ impl<'a> Object<'a> {
         if !is_good {
             return Err(BAD);
         }
-        self.check_arg_list(probe.offArgList)
+        self.check_arg_list(probe.offArgList, names)
     }
 
-    fn check_arg_list(&self, offset: u32) -> Result<(), Status> {
+    fn check_arg_list(&self, offset: u32, names: &mut Names<'_>) -> Result<(), Status> {
         // The original does not see that a list ends behind the area.
         let (list, args) = self.arg_list(offset).ok_or(Status::VERR_SUPDRV_VTG_BAD_ARGLIST)?;
         if list.cArgs > ARGS_MAX || list.fHaveLargeArgs > 1 || list.abReserved != [0; 2] {
@@ -237,7 +242,7 @@ impl<'a> Object<'a> {
             if !is_type(arg.fType) {
                 return Err(Status::VERR_SUPDRV_TRACER_BAD_ARG_FLAGS);
             }
-            self.check_name(arg.offType)?;
+            names.check(arg.offType)?;
         }
         let has_large = args.iter().any(|arg| is_large(arg.fType));
         if has_large != (list.fHaveLargeArgs == 1) {

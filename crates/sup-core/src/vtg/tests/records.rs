@@ -323,6 +323,25 @@ fn a_name_ends_inside_the_string_table() {
     }
 }
 
+/// Our own: 300 probes with 16 arguments mention 19 million characters, in 5 KB of names.
+#[test]
+fn long_names_can_be_shared_unless_the_table_has_a_bad_one() {
+    let long = String::from_utf8(vec![b'x'; 4095]).unwrap();
+    let probe = ProbeShape::new("probe", &[(long.as_str(), 4); 16], 1);
+    let mut shape = Shape::sample();
+    shape.providers[0].probes = vec![probe; 300];
+    let mut parts = shape.build(ADDRESS);
+    assert_eq!(answer(&Kind::User, &parts), OK);
+    // The function's name is in the table too, and no record's.
+    let place = parts.strings.windows(8).position(|bytes| bytes == b"function").unwrap();
+    parts.strings[place] = b'.';
+    assert_eq!(answer(&Kind::User, &parts), Status::VERR_SUPDRV_TRACER_TOO_LARGE);
+    shape.providers[0].probes.truncate(200);
+    let mut parts = shape.build(ADDRESS);
+    parts.strings[place] = b'.';
+    assert_eq!(answer(&Kind::User, &parts), OK);
+}
+
 #[test]
 fn a_provider_may_have_no_probes() {
     for place in 0..=2 {
