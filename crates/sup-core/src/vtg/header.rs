@@ -81,6 +81,7 @@ impl Sizes {
 ///
 /// # Context
 /// Any.
+#[inline(never)]
 pub fn check_header(kind: &Kind, header: &mut VTGOBJHDR, address: u64) -> Result<(), Status> {
     let last = address.wrapping_add(header.cbObj.into()).wrapping_sub(1);
     if matches!(kind, Kind::Image { .. }) && !(kind.contains(address) && kind.contains(last)) {

@@ -59,6 +59,7 @@ impl<'a> Object<'a> {
     ///
     /// # Context
     /// Any. Takes milliseconds for the largest objects.
+    #[inline(never)]
     pub fn check(
         kind: &Kind,
         address: u64,
