@@ -24,6 +24,7 @@ mod error_info;
 mod gip;
 mod hardening;
 mod init;
+mod install;
 mod libraries;
 mod lock;
 mod memory;

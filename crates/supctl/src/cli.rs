@@ -50,6 +50,8 @@ pub(crate) enum Command {
     /// The files of this installation
     #[command(subcommand)]
     Installation(InstallationCommand),
+    Install(InstallArgs),
+    Uninstall(UninstallArgs),
     Gip(GipArgs),
     Status(StatusArgs),
     Completions(CompletionsArgs),
@@ -79,6 +81,27 @@ pub(crate) struct VerifyPathArgs {
     /// Print one JSON document
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Bring the kernel's driver onto this machine: find or build it, load it, give out its device
+///
+/// Takes root. A line for each step; what is there already is left as it is. Exits with 0 only if the
+/// driver is there at the end.
+#[derive(Debug, Args)]
+pub(crate) struct InstallArgs {
+    /// Change nothing, and tell what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// Take the kernel's driver off this machine again
+///
+/// Takes root. What others made stays: a driver that was put there by hand, a changed rule, the group.
+#[derive(Debug, Args)]
+pub(crate) struct UninstallArgs {
+    /// Change nothing, and tell what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Look at the Global Information Page, the driver's clock

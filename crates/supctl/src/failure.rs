@@ -30,6 +30,8 @@ pub(crate) enum Failure {
     Missing { what: &'static str, how: &'static str },
     /// A tool failed, with what it said.
     Build { tool: String, text: String },
+    /// A step that was told of has failed.
+    Step { what: &'static str, status: Status },
     /// A picture cannot be drawn.
     Drawing(String),
     /// Signals cannot be caught.
@@ -75,6 +77,7 @@ impl fmt::Display for Failure {
             }
             Self::Missing { what, how } => write!(f, "{what} is missing: {how}"),
             Self::Build { tool, text } => write!(f, "{tool} failed:\n{text}"),
+            Self::Step { what, status } => write!(f, "the driver is not {what}: {status}"),
             Self::Drawing(sentence) => write!(f, "cannot draw: {sentence}"),
             Self::Signals(error) => write!(f, "cannot wait for Ctrl-C: {error}"),
             Self::Output(error) => {

@@ -11,6 +11,7 @@ mod cli;
 mod doctor;
 mod failure;
 mod gip;
+mod install;
 mod installation;
 mod keys;
 mod log;
@@ -44,6 +45,8 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Verify(args) => return verify::run(&args),
         Command::Module(command) => module::run(&command)?,
         Command::Installation(command) => installation::run(&command)?,
+        Command::Install(args) => install::install(&args)?,
+        Command::Uninstall(args) => install::uninstall(&args)?,
         Command::Gip(args) => gip::run(&args)?,
         Command::Status(args) => status::run(&args)?,
         Command::Completions(args) => {

@@ -42,6 +42,11 @@ pub(crate) fn line(text: impl Display) -> Result<(), Failure> {
     write(|out| writeln!(out, "{text}"))
 }
 
+/// Tells on standard error what goes on; who does not read it misses nothing.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
 /// Prints bytes as they are.
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Failure> {
     write(|out| out.write_all(bytes))

@@ -16,7 +16,7 @@
 //!
 //! [`games`] holds the tests by subject, [`programs`] runs those in C, [`kill`] the dying processes, [`cycles`] the insertions,
 //! [`client`] another module of the kernel, [`hotplug`] the processors that come and go,
-//! [`lockdown`] what is refused there, [`faults`] the refused allocations, [`fuzz`] the noise and
+//! [`install`] brings the driver onto the machine, [`lockdown`] what is refused there, [`faults`] the refused allocations, [`fuzz`] the noise and
 //! [`figures`] the costs. [`check`] runs and reports, [`process`] makes processes, [`device`] speaks
 //! to the driver without the library, [`region`] is memory to misbehave with, [`observer`] sees what
 //! the driver holds, [`random`] are numbers to choose by.
@@ -30,6 +30,7 @@ mod figures;
 mod fuzz;
 mod games;
 mod hotplug;
+mod install;
 mod kill;
 mod lockdown;
 mod observer;
@@ -63,6 +64,8 @@ enum Command {
     Cycles(cycles::Args),
     /// Inserts and removes the driver, and another module that uses it
     Client(client::Args),
+    /// Installs and uninstalls the driver with `supctl`
+    Install(install::Args),
     /// Takes a processor off line and on again while the time is read
     Hotplug(hotplug::Args),
     /// Sends requests from well-formed to noise, by several threads on several sessions
@@ -87,6 +90,7 @@ fn main() -> ExitCode {
         Command::Kill(args) => kill::run(&args),
         Command::Cycles(args) => cycles::run(&args),
         Command::Client(args) => client::run(&args),
+        Command::Install(args) => install::run(&args),
         Command::Hotplug(args) => hotplug::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Faults(args) => faults::run(&args),

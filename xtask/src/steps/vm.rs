@@ -18,6 +18,7 @@ pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
         Suite::kernel("programs", None),
         Suite::cycles(10),
         Suite::client(),
+        Suite::install(),
         Suite::hotplug(),
     ];
     guest(project, with_c("6.1"), &own)
@@ -26,7 +27,8 @@ pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
 pub(super) fn linux_6_12(project: &Project) -> Result<Verdict> {
     // The last one, because what it does stays.
     let own = ["games", "programs"].map(|name| Suite::kernel(name, None));
-    let last = [Suite::client(), Suite::hotplug(), Suite::kernel("lockdown", None)];
+    let last =
+        [Suite::client(), Suite::install(), Suite::hotplug(), Suite::kernel("lockdown", None)];
     guest(project, with_c("6.12"), &[&own[..], &last].concat())
 }
 
@@ -46,6 +48,7 @@ pub(super) fn debug_kernel(project: &Project) -> Result<Verdict> {
         Suite::kernel("fuzz", Some(1_000_000)),
         Suite::cycles(200),
         Suite::client(),
+        Suite::install(),
         Suite::hotplug(),
     ];
     guest(project, args, &own)

@@ -50,6 +50,11 @@ impl Suite {
         Self { is_inserted: false, ..Self::kernel("client", None) }
     }
 
+    /// Installs and uninstalls the driver.
+    pub(crate) fn install() -> Self {
+        Self { is_inserted: false, ..Self::kernel("install", None) }
+    }
+
     /// Inserts and removes the driver itself, so many times.
     pub(crate) fn cycles(count: u32) -> Self {
         Self { is_inserted: false, ..Self::kernel("cycles", Some(count)) }
