@@ -2,11 +2,11 @@
 //!
 //! Looked at is what is there in the end: the dynamic symbols of `libsup.so`, the export table of ring 0,
 //! what the modules export, and the sources in C that call. Every function of `docs/functions.tsv` gets a
-//! row of `docs/api-status.md`. One that is missing, or that nothing calls, is a gap; it fails unless it
+//! row of `docs/api-status.md`, and every group of them one of README's table. One that is missing, or that nothing calls, is a gap; it fails unless it
 //! stands in `docs/api-gaps.tsv` with the number of the issue that it comes with, and so does a row there
 //! whose gap is closed.
 //!
-//! Invariant: this reads, and writes the one document.
+//! Invariant: this reads, and writes the one document, and in README what stands between its marks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -23,6 +23,10 @@ const FUNCTIONS: &str = "docs/functions.tsv";
 const SEED: &str = "../shared/seed/functions.tsv";
 const GAPS: &str = "docs/api-gaps.tsv";
 const STATUS: &str = "docs/api-status.md";
+const README: &str = "README.md";
+/// What encloses the table in README.
+const OPENS: &str = "<!-- api: written by `cargo xtask api` -->\n";
+const CLOSES: &str = "<!-- /api -->";
 /// Where the export table of ring 0 is.
 const TABLE: &str = "crates/sup-ring0/src/exports.rs";
 /// A module that has both entry points, and programs and modules in C that call.
@@ -39,6 +43,8 @@ struct Row {
     name: String,
     /// Where the header has it: `3`, `0`, `3+0` or `module`.
     ring: String,
+    /// What it belongs to.
+    group: String,
     exported: Vec<&'static str>,
     callers: Vec<String>,
 }
@@ -71,6 +77,8 @@ pub(crate) struct Findings {
     pub(crate) functions: usize,
     pub(crate) gaps: usize,
     document: String,
+    /// The table of README.
+    table: String,
     problems: Vec<String>,
 }
 
@@ -78,6 +86,8 @@ pub(crate) struct Findings {
 pub(crate) fn write(project: &Project) -> Result<ExitCode> {
     let findings = look(project)?;
     project.sh.write_file(STATUS, &findings.document)?;
+    let readme = project.sh.read_file(README)?;
+    project.sh.write_file(README, with_table(&readme, &findings.table)?)?;
     report::line(format_args!("{}", findings.document.trim_end()));
     judge(&findings)?;
     Ok(ExitCode::SUCCESS)
@@ -92,6 +102,9 @@ pub(crate) fn check(project: &Project) -> Result<Findings> {
     judge(&findings)?;
     let written = project.sh.read_file(STATUS).unwrap_or_default();
     ensure!(written == findings.document, "{STATUS} is not current: `cargo xtask api` writes it");
+    let readme = project.sh.read_file(README)?;
+    let current = with_table(&readme, &findings.table)? == readme;
+    ensure!(current, "the table in {README} is not current: `cargo xtask api` writes it");
     Ok(findings)
 }
 
@@ -119,8 +132,9 @@ fn look(project: &Project) -> Result<Findings> {
     let mut rows = Vec::new();
     for line in list.lines().skip(1) {
         let mut fields = line.split('\t');
-        let (Some(name), Some(ring)) = (fields.next(), fields.next()) else {
-            bail!("{FUNCTIONS}: `{line}` has no two fields");
+        let (Some(name), Some(ring), Some(group)) = (fields.next(), fields.next(), fields.next())
+        else {
+            bail!("{FUNCTIONS}: `{line}` has no three fields");
         };
         let places = [(LIBRARY, &library), (RING0, &ring0), (MODULES, &module)];
         let exported =
@@ -128,6 +142,7 @@ fn look(project: &Project) -> Result<Findings> {
         rows.push(Row {
             name: name.to_owned(),
             ring: ring.to_owned(),
+            group: group.to_owned(),
             exported: exported.collect(),
             callers: calls.get(name).cloned().unwrap_or_default(),
         });
@@ -236,7 +251,38 @@ fn compare(rows: &[Row], gaps: &str) -> Result<Findings> {
          {there} of {functions} functions are there; {open} come with their issues.\n\n\
          | function | ring | exported by | called by |\n|---|---|---|---|\n{table}"
     );
-    Ok(Findings { functions, gaps: open, document, problems })
+    Ok(Findings { functions, gaps: open, document, table: by_group(rows), problems })
+}
+
+/// How many functions of each group are there, and which are not, in the order of the header.
+fn by_group(rows: &[Row]) -> String {
+    let mut groups: Vec<(&str, Vec<&Row>)> = Vec::new();
+    for row in rows {
+        match groups.iter_mut().find(|(group, _)| *group == row.group) {
+            Some((_, members)) => members.push(row),
+            None => groups.push((&row.group, vec![row])),
+        }
+    }
+    let mut table = "| functions of the header | there | not there |\n|---|---|---|\n".to_owned();
+    for (group, members) in groups {
+        let missing: Vec<String> = members
+            .iter()
+            .filter(|row| row.gap().is_some())
+            .map(|row| format!("`{}`", row.name))
+            .collect();
+        let (all, there) = (members.len(), members.len() - missing.len());
+        // Writing to a string cannot fail.
+        let _ = writeln!(table, "| {group} | {there} of {all} | {} |", missing.join(", "));
+    }
+    table
+}
+
+/// README with the table between its marks.
+fn with_table(readme: &str, table: &str) -> Result<String> {
+    let marks = || format!("{README} has no place between {} and {CLOSES}", OPENS.trim_end());
+    let (before, rest) = readme.split_once(OPENS).with_context(marks)?;
+    let (_, behind) = rest.split_once(CLOSES).with_context(marks)?;
+    Ok(format!("{before}{OPENS}{table}{CLOSES}{behind}"))
 }
 
 #[cfg(test)]
@@ -245,7 +291,21 @@ mod tests {
 
     fn row(name: &str, ring: &str, exported: &[&'static str], callers: &[&str]) -> Row {
         let callers = callers.iter().map(|path| (*path).to_owned()).collect();
-        Row { name: name.to_owned(), ring: ring.to_owned(), exported: exported.to_vec(), callers }
+        let (name, ring, group) = (name.to_owned(), ring.to_owned(), "group".to_owned());
+        Row { name, ring, group, exported: exported.to_vec(), callers }
+    }
+
+    #[test]
+    fn readme_counts_groups_and_names_what_is_missing() {
+        let mut rows = vec![row("a", "3", &[LIBRARY], &["x.c"]), row("b", "3", &[], &[])];
+        rows.push(Row { group: "other".to_owned(), ..row("c", "0", &[RING0], &["x.c"]) });
+        let table = by_group(&rows);
+        assert!(table.ends_with("| group | 1 of 2 | `b` |\n| other | 1 of 1 |  |\n"), "{table}");
+        let readme = format!("before\n{OPENS}old\n{CLOSES}\nbehind\n");
+        let written = with_table(&readme, &table).unwrap();
+        assert_eq!(written, format!("before\n{OPENS}{table}{CLOSES}\nbehind\n"));
+        assert_eq!(with_table(&written, &table).unwrap(), written);
+        assert!(with_table("no marks", &table).is_err());
     }
 
     #[test]

@@ -1,8 +1,6 @@
 //! `SUPR3Install` and `SUPR3Uninstall`, which need no session. Neighbour: `sup-install` does it all, and tells
 //! each step to `supctl`; in C there is room for the status alone.
 
-#![expect(non_snake_case, reason = "the header's names")]
-
 use sup_abi::Status;
 use sup_install::{Machine, Mode, install, uninstall};
 

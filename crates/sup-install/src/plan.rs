@@ -198,16 +198,15 @@ impl Work<'_> {
         if self.has_group() {
             return Ok((Outcome::Already, format!("there is a group {MODULE}")));
         }
-        let words = [&["groupadd", "--system", MODULE][..], &["addgroup", "-S", MODULE]];
-        let words = words.into_iter().find(|words| self.system.has_program(words[0]));
-        let Some(words) = words else {
-            let sentence = "no program makes groups here: the device stays root's".to_owned();
+        let words = ["groupadd", "--system", MODULE];
+        if !self.system.has_program("groupadd") {
+            let sentence = "there is no groupadd: the device stays root's".to_owned();
             return Ok((Outcome::Skipped, sentence));
-        };
+        }
         if self.is_dry() {
             return Ok((Outcome::Planned, format!("would run `{}`", words.join(" "))));
         }
-        self.run(Status::VERR_GENERAL_FAILURE, words)?;
+        self.run(Status::VERR_GENERAL_FAILURE, &words)?;
         let sentence =
             format!("made the group {MODULE}; `usermod -aG {MODULE} USER` lets a user in");
         Ok((Outcome::Done, sentence))
