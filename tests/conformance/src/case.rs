@@ -42,6 +42,8 @@ pub enum Group {
     Gip,
     /// Who may change what runs with privileges.
     Hardening,
+    /// The tracer, and probes of both rings.
+    Tracing,
 }
 
 impl Group {
@@ -63,6 +65,7 @@ impl Group {
             Self::Platform => "platform",
             Self::Gip => "gip",
             Self::Hardening => "hardening",
+            Self::Tracing => "tracing",
         }
     }
 }

@@ -290,6 +290,7 @@ pub(crate) fn exchange(raw: &dyn RawSession, packet: &Packet) -> Verdict<Answer>
         Function::CallService,
         Function::CallVmm,
         Function::CallVmmBig,
+        Function::TracerIoCtl,
     ];
     let is_mute = !explains.iter().any(|function| u32::from(*function) == packet.function);
     if Status::new(header.rc).is_failure() && is_mute {

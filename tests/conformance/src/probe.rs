@@ -40,6 +40,8 @@ images! {
     REGISTERING_INIT = "registering_init";
     /// Imports from VMMR0.
     IMPORTING = "importing";
+    /// Registers a tracer.
+    TRACER = "tracer";
     THREAD_LOCAL = "thread_local";
     CONSTRUCTOR = "constructor";
     MISSING_IMPORT = "missing_import";

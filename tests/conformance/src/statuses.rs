@@ -107,6 +107,35 @@ pub const STATUSES: &[Row] = {
         (F::GipUnmap, &[S::VINF_SUCCESS]),
         (F::CallService, &[S::VINF_SUCCESS, S::VERR_SUPDRV_SERVICE_NOT_FOUND]),
         (
+            F::TracerOpen,
+            &[
+                S::VINF_SUCCESS,
+                S::VERR_SUPDRV_TRACER_ALREADY_OPENED,
+                S::VERR_SUPDRV_TRACER_NOT_PRESENT,
+            ],
+        ),
+        (
+            F::TracerClose,
+            &[S::VINF_SUCCESS, S::VERR_SUPDRV_TRACER_NOT_OPENED, S::VERR_SUPDRV_TRACER_NOT_PRESENT],
+        ),
+        (F::TracerIoCtl, &[S::VERR_SUPDRV_TRACER_NOT_OPENED, S::VERR_SUPDRV_TRACER_NOT_PRESENT]),
+        (
+            F::TracerRegisterUserModule,
+            &[
+                S::VINF_SUCCESS,
+                S::VERR_INVALID_PARAMETER,
+                S::VERR_ACCESS_DENIED,
+                S::VERR_SUPDRV_TRACER_UMOD_STRTAB_TOO_BIG,
+                S::VERR_SUPDRV_TRACER_UMOD_NOT_ADJACENT,
+                S::VERR_SUPDRV_VTG_MAGIC,
+                S::VERR_SUPDRV_VTG_BITS,
+                S::VERR_SUPDRV_VTG_BAD_HDR_MISC,
+                S::VERR_SUPDRV_VTG_ALREADY_REGISTERED,
+            ],
+        ),
+        (F::TracerDeregisterUserModule, &[S::VINF_SUCCESS, S::VERR_NOT_FOUND]),
+        (F::TracerFire, &[S::VINF_SUCCESS]),
+        (
             F::SemaphoreOp,
             &[
                 S::VINF_SUCCESS,

@@ -20,6 +20,7 @@ mod semaphores;
 mod services;
 mod session;
 mod signatures;
+mod tracing;
 mod vmm;
 mod waits;
 mod words;
@@ -46,6 +47,7 @@ static GROUPS: &[&[Case]] = &[
     platform::CASES,
     gip::CASES,
     hardening::CASES,
+    tracing::CASES,
 ];
 
 /// All cases, group by group.
