@@ -31,6 +31,7 @@
 #define VERR_INTERRUPTED                (-39)
 #define VERR_TIMEOUT                    (-40)
 #define VERR_OUT_OF_RANGE               (-54)
+#define VERR_NOT_FOUND                  (-78)
 #define VERR_PAGE_COUNT_OUT_OF_RANGE    (-84)
 #define VERR_FILE_NOT_FOUND             (-102)
 #define VERR_ALREADY_EXISTS             (-105)
@@ -40,6 +41,9 @@
 #define VERR_BAD_EXE_FORMAT             (-608)
 #define VERR_SYMBOL_NOT_FOUND           (-609)
 #define VERR_SUPDRV_SERVICE_NOT_FOUND   (-3702)
+#define VERR_SUPDRV_VTG_MAGIC           (-3704)
+#define VERR_SUPDRV_TRACER_NOT_OPENED   (-3726)
+#define VERR_SUPDRV_TRACER_NOT_PRESENT  (-3727)
 
 #define NIL_RTHCPHYS                    (~(RTHCPHYS)0)
 #define PAGE                            4096

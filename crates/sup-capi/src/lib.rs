@@ -5,7 +5,7 @@
 //! thread may use while another one ends it ([`calls`]), pointers ([`mod@pointer`]), texts of errors
 //! ([`error_info`]), and functions that no panic leaves ([`entry`]). Each group of the header has its
 //! file: [`init`], [`gip`], [`semaphores`], [`memory`], [`pages`], [`modules`], [`vmm`],
-//! [`platform`], [`hardening`] with [`libraries`].
+//! [`platform`], [`tracing`](mod@tracing), [`hardening`] with [`libraries`].
 //!
 //! | called | answer |
 //! |---|---|
@@ -34,4 +34,5 @@ mod platform;
 mod pointer;
 mod process;
 mod semaphores;
+mod tracing;
 mod vmm;

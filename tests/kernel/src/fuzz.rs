@@ -96,9 +96,18 @@ fn reaches_every_request(count: u64, tally: &Tally) -> Verdict {
         let number = u32::from(row.function) as usize;
         let carried_out = tally.carried_out[number];
         check!(carried_out > 0, "{}: no packet was accepted", row.name);
-        // Which processor the machine has decides over the first one; the others would need a VMMR0.r0,
-        // which would do what a random request says.
-        let may_fail = ["VtCaps", "CallVmm", "CallVmmBig", "CallVmmFast"].contains(&row.name);
+        // Which processor the machine has decides over the first one; the next would need a VMMR0.r0, which
+        // would do what a random request says, and the last a tracer, which would do the same.
+        let may_fail = [
+            "VtCaps",
+            "CallVmm",
+            "CallVmmBig",
+            "CallVmmFast",
+            "TracerOpen",
+            "TracerClose",
+            "TracerIoCtl",
+        ]
+        .contains(&row.name);
         check!(may_fail || tally.succeeded[number] > 0, "{}: none succeeded", row.name);
     }
     check!(tally.refused > 0, "no packet was refused");

@@ -9,6 +9,7 @@
 //! that the driver answers.
 
 use std::mem::offset_of;
+use std::sync::OnceLock;
 
 use sup_abi::request::{
     CONNECT_MAGIC, CallServiceIn, CallVmmIn, ConnectIn, Function, GetSymbolIn, HEADER_BYTES,
@@ -18,8 +19,8 @@ use sup_abi::request::{
     TracerRegisterUserModuleIn, ioctl, padded,
 };
 use sup_abi::{
-    PAGE_SIZE, R0Ptr, R3Ptr, SUP_TRACER_UMOD_FLAGS_EXE, SUPDRVTRACERUSRCTX,
-    SUPR0SERVICEREQHDR_MAGIC, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC, Status,
+    PAGE_SIZE, R0Ptr, R3Ptr, SUPDRVTRACERUSRCTX, SUPR0SERVICEREQHDR_MAGIC, SUPVMMR0REQHDR,
+    SUPVMMR0REQHDR_MAGIC, Status,
 };
 use sup_modules::{HELLO, hello};
 use zerocopy::IntoBytes;
@@ -238,7 +239,7 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         }
         Function::TracerIoCtl => [random.next(), random.next()].as_bytes().to_vec(),
         Function::TracerRegisterUserModule => register_user_module(answers, random),
-        Function::TracerDeregisterUserModule => answers.block(random).as_bytes().to_vec(),
+        Function::TracerDeregisterUserModule => user_module(answers, random).as_bytes().to_vec(),
         Function::TracerFire => {
             let id = random.below(4) as u32 | (random.below(3) as u32) << 24;
             let bits = random.choose(&[32, 64, 64, 0]);
@@ -256,20 +257,34 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
     }
 }
 
-/// A module with probes in a block that the driver gave, or nowhere. What is in the block is what other
-/// requests left there.
+/// The process' own module with probes, which stays for as long as the process.
+fn own_module() -> TracerRegisterUserModuleIn {
+    static OWN: OnceLock<TracerRegisterUserModuleIn> = OnceLock::new();
+    *OWN.get_or_init(|| Box::leak(Box::new(sup_test_vtg::Module::new(1))).request())
+}
+
+/// A module with probes: the process' own, or one in a block that the driver gave, where other requests
+/// left what they left. One thing or the other may be wrong with either.
 fn register_user_module(answers: &Answers, random: &mut Random) -> Vec<u8> {
-    let header = answers.block(random);
-    TracerRegisterUserModuleIn {
-        believed_header: if random.is_one_in(4) { random.next() } else { header },
-        header: R3Ptr::new(header),
-        names: R3Ptr::new(answers.block(random)),
-        name_bytes: if random.is_one_in(4) { word(random) } else { 9 },
-        flags: if random.is_one_in(4) { word(random) } else { SUP_TRACER_UMOD_FLAGS_EXE },
-        name: padded(random.choose(&["fuzz", ""])).unwrap_or([0; 64]),
+    let mut input = own_module();
+    if random.is_one_in(3) {
+        input.header = R3Ptr::new(answers.block(random));
+        input.believed_header = input.header.get();
     }
-    .as_bytes()
-    .to_vec()
+    match random.below(12) {
+        0 => input.believed_header = random.next(),
+        1 => input.names = R3Ptr::new(answers.block(random)),
+        2 => input.name_bytes = word(random),
+        3 => input.flags = word(random),
+        4 => input.name = [0; 64],
+        _ => {}
+    }
+    input.as_bytes().to_vec()
+}
+
+/// The header of the process' own module, or a block.
+fn user_module(answers: &Answers, random: &mut Random) -> u64 {
+    if random.is_one_in(3) { answers.block(random) } else { own_module().header.get() }
 }
 
 /// A call of VMMR0 with a packet, whose numbers say nothing to the driver.
