@@ -12,7 +12,8 @@
 //! The table's lock (sleeping) is held while a record is looked for, and never while a factory runs, so
 //! that a factory may register, query and wait. What keeps it alive meanwhile is the count in its record:
 //! whoever takes the record out of the list returns only when nobody runs in it any more, and the module
-//! goes after that. A factory must not do that to itself; it would wait for its own end.
+//! goes after that. A factory that did so to itself would wait for its own end, so the table notes which
+//! thread asks which, and such a thread is refused.
 //!
 //! Invariant: a listed record's session is open, and its factory is in place; an address is listed once.
 
@@ -22,7 +23,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use sup_abi::{FACTORY_NAME_BYTES, R0Ptr, Status};
 use sup_alloc::{Arc, Vec};
 
-use crate::host::{Factory, Host, Interruption, Wait, WaitQueue};
+use crate::host::{Factory, Host, Interruption, ThreadId, Wait, WaitQueue};
 use crate::{Deadline, Driver, Session, SessionHandle};
 
 /// A factory's name with its terminator, and zeros behind it.
@@ -55,12 +56,28 @@ impl<H: Host> Component<H> {
     }
 }
 
-/// A query that runs in a factory, and keeps it in place.
-struct Running<H: Host>(Arc<Component<H>>);
+/// A thread that asks a factory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Asking {
+    thread: ThreadId,
+    /// The record's.
+    number: u64,
+}
 
-impl<H: Host> Drop for Running<H> {
+/// What a query has when it begins.
+type Begun<H> = (Arc<Component<H>>, Asking);
+
+/// A query that runs in a factory, and keeps it in place.
+struct Running<'a, H: Host> {
+    driver: &'a Driver<H>,
+    component: Arc<Component<H>>,
+    asking: Asking,
+}
+
+impl<H: Host> Drop for Running<'_, H> {
     fn drop(&mut self) {
-        let Self(component) = self;
+        let Self { driver, component, asking } = self;
+        driver.components().lock().forget(*asking);
         // SeqCst: see `Component::drain`.
         let was_last = component.running.fetch_sub(1, Ordering::SeqCst) == 1;
         if was_last && component.is_draining.load(Ordering::SeqCst) {
@@ -73,21 +90,46 @@ impl<H: Host> Drop for Running<H> {
 pub(crate) struct ComponentTable<H: Host> {
     components: Vec<Arc<Component<H>>>,
     next: u64,
+    /// The queries that run.
+    asking: Vec<Asking>,
 }
 
 impl<H: Host> ComponentTable<H> {
     pub(crate) const fn new() -> Self {
-        Self { components: Vec::new(), next: 0 }
+        Self { components: Vec::new(), next: 0, asking: Vec::new() }
     }
 
-    /// The next factory of that name, counted as running.
-    fn begin(&self, name: &FactoryName, from: u64) -> Option<Running<H>> {
+    /// The next factory of that name, counted as running and noted as asked.
+    fn begin(
+        &mut self,
+        name: &FactoryName,
+        from: u64,
+        thread: ThreadId,
+    ) -> Result<Option<Begun<H>>, Status> {
         let of_name =
             |component: &&Arc<Component<H>>| component.number >= from && component.name == *name;
-        let component = self.components.iter().find(of_name)?;
+        let Some(component) = self.components.iter().find(of_name) else { return Ok(None) };
+        let asking = Asking { thread, number: component.number };
+        self.asking.try_push(asking)?;
         // Relaxed: the lock that the caller holds orders it before the record is taken out.
         component.running.fetch_add(1, Ordering::Relaxed);
-        Some(Running(component.clone()))
+        Ok(Some((component.clone(), asking)))
+    }
+
+    /// Takes one note of a query back.
+    fn forget(&mut self, asking: Asking) {
+        if let Some(index) = self.asking.iter().position(|noted| *noted == asking) {
+            self.asking.remove(index);
+        }
+    }
+
+    /// Whether a thread is inside a listed factory for which `is_it` holds.
+    fn is_inside(&self, thread: ThreadId, is_it: impl Fn(&Component<H>) -> bool) -> bool {
+        let is_asked = |component: &Component<H>| {
+            let asking = Asking { thread, number: component.number };
+            self.asking.contains(&asking)
+        };
+        self.components.iter().any(|component| is_it(component) && is_asked(component))
     }
 
     /// Takes the first record out for which `is_it` holds.
@@ -143,19 +185,32 @@ impl<H: Host> Driver<H> {
     ///
     /// # Errors
     /// `VERR_ACCESS_DENIED` if the session is not the kernel's, `VERR_NOT_FOUND` if it has not registered
-    /// a factory with that address.
+    /// a factory with that address, `VERR_WRONG_ORDER` if the factory itself asks.
     ///
     /// # Context
-    /// Sleeps while the factory runs; not to be called by it.
+    /// Sleeps while the factory runs.
     pub fn component_deregister(&self, session: &Session<H>, address: R0Ptr) -> Result<(), Status> {
         session.require_kernel()?;
         let owner = session.handle();
         let is_it = |component: &Component<H>| {
             component.owner == owner && component.factory.address() == address
         };
-        let taken = self.components().lock().take(is_it);
+        let mut table = self.components().lock();
+        if table.is_inside(self.host().thread(), is_it) {
+            return Err(Status::VERR_WRONG_ORDER);
+        }
+        let taken = table.take(is_it);
+        drop(table);
         taken.ok_or(Status::VERR_NOT_FOUND)?.drain();
         Ok(())
+    }
+
+    /// Whether the current thread is inside a factory of the session's, and would wait for itself if it
+    /// took that away.
+    pub(crate) fn is_inside_component_of(&self, session: &Session<H>) -> bool {
+        let owner = session.handle();
+        let thread = self.host().thread();
+        self.components().lock().is_inside(thread, |component| component.owner == owner)
     }
 
     /// Asks the factories of a name for an interface, oldest first. Corresponds to
@@ -163,7 +218,7 @@ impl<H: Host> Driver<H> {
     ///
     /// # Errors
     /// `VERR_SUPDRV_COMPONENT_NOT_FOUND` if no factory has the name,
-    /// `VERR_SUPDRV_INTERFACE_NOT_SUPPORTED` if none of those has the interface.
+    /// `VERR_SUPDRV_INTERFACE_NOT_SUPPORTED` if none of those has the interface, `VERR_NO_MEMORY`.
     ///
     /// # Context
     /// May sleep; runs factories, with no lock held.
@@ -175,10 +230,12 @@ impl<H: Host> Driver<H> {
     ) -> Result<R0Ptr, Status> {
         let mut answer = Status::VERR_SUPDRV_COMPONENT_NOT_FOUND;
         let mut from = 0;
+        let thread = self.host().thread();
         loop {
-            let begun = self.components().lock().begin(name, from);
-            let Some(running) = begun else { return Err(answer) };
-            let Running(component) = &running;
+            let begun = self.components().lock().begin(name, from, thread)?;
+            let Some((component, asking)) = begun else { return Err(answer) };
+            let running = Running { driver: self, component, asking };
+            let component = &running.component;
             let interface = component.factory.query(session.handle(), uuid);
             if !interface.is_nil() {
                 return Ok(interface);

@@ -13,6 +13,7 @@
 #define VERR_GENERAL_FAILURE    (-1)
 #define VERR_INVALID_PARAMETER  (-2)
 #define VERR_NOT_IMPLEMENTED    (-12)
+#define VERR_WRONG_ORDER        (-22)
 #define VERR_NOT_SUPPORTED      (-37)
 #define VERR_INTERNAL_ERROR     (-225)
 
@@ -181,6 +182,17 @@ static void *probeAsksOthers(PCSUPDRVFACTORY pFactory, PSUPDRVSESSION pSession, 
     return SUPR0ComponentQueryFactory(pSession, "probe", pszUuid, &pv) == VINF_SUCCESS ? pv : NULL;
 }
 
+static SUPDRVIDCHANDLE g_aHandles[2];
+
+/** Tries to end itself, and then its session; has every interface if both are refused. */
+static void *probeEndsItself(PCSUPDRVFACTORY pFactory, PSUPDRVSESSION pSession, const char *pszUuid)
+{
+    (void)pSession;
+    (void)pszUuid;
+    return SUPR0IdcComponentDeregisterFactory(&g_aHandles[0], pFactory) == VERR_WRONG_ORDER
+        && SUPR0IdcClose(&g_aHandles[0]) == VERR_WRONG_ORDER ? (void *)pFactory : NULL;
+}
+
 static SUPDRVFACTORY const g_aFactories[] =
 {
     { "probe", probeFactory },
@@ -188,6 +200,7 @@ static SUPDRVFACTORY const g_aFactories[] =
     { "asks", probeAsksOthers },
     { { [0 ... 55] = 'x' }, probeFactory },
     { "none", NULL },
+    { "ends", probeEndsItself },
 };
 
 static void *probeFactory(PCSUPDRVFACTORY pFactory, PSUPDRVSESSION pSession, const char *pszUuid)
@@ -196,12 +209,10 @@ static void *probeFactory(PCSUPDRVFACTORY pFactory, PSUPDRVSESSION pSession, con
     return pszUuid[0] == '0' + (pFactory - &g_aFactories[0]) ? (void *)pFactory : NULL;
 }
 
-static SUPDRVIDCHANDLE g_aHandles[2];
-
 static const char * const g_apszTexts[] =
 { "probe", "asks", "missing", "0", "1", "9", "123456789012345678901234567890123456", "1234567890123456789012345678901234567",
   "1234567890123456789012345678901234567890123456789012345", "12345678901234567890123456789012345678901234567890123456",
-  "SupDrv", "SUPR0ObjRegister", "probeServiceReqHandler", "other" };
+  "SupDrv", "SUPR0ObjRegister", "probeServiceReqHandler", "other", "ends" };
 static char g_ach63[64];
 static char g_ach64[65];
 static char g_ach511[512];
@@ -277,7 +288,7 @@ static int probeComponent(PSUPDRVSESSION pSession, PPROBEREQ pReq)
     uint64_t const   u2       = pReq->au64[2];
     uint64_t const   u3       = pReq->au64[3];
     PSUPDRVIDCHANDLE pHandle  = u2 < 2 ? &g_aHandles[u2] : (PSUPDRVIDCHANDLE)(uintptr_t)8;
-    PCSUPDRVFACTORY  pFactory = u3 < 5 ? &g_aFactories[u3] : (PCSUPDRVFACTORY)(uintptr_t)8;
+    PCSUPDRVFACTORY  pFactory = u3 < 6 ? &g_aFactories[u3] : (PCSUPDRVFACTORY)(uintptr_t)8;
     uint32_t         au32[3]  = { 7, 7, 7 };
     void            *pv       = &au32[0];
     int              rc;

@@ -242,3 +242,43 @@ fn registering_while_the_session_is_closed_leaves_nothing() {
     }
     bench.close();
 }
+
+/// It would wait for its own end.
+#[test]
+fn cannot_take_a_factory_back_from_inside() {
+    let bench = Bench::new();
+    let session = kernel_session(&bench.driver);
+    let (driver, own_session) = (bench.driver.clone(), session.clone());
+    let answer = move |_: &std::ffi::CStr| {
+        let refused = Err(Status::VERR_WRONG_ORDER);
+        assert_eq!(driver.component_deregister(&own_session, R0Ptr::new(5)), refused);
+        assert_eq!(driver.close_kernel_session(own_session.clone()), refused);
+        // Another factory and another session are nobody's end.
+        assert_eq!(driver.component_deregister(&own_session, R0Ptr::new(6)), Ok(()));
+        let other = kernel_session(&driver);
+        assert_eq!(driver.close_kernel_session(other), Ok(()));
+        7
+    };
+    register(&bench, &session, TestFactory { address: 5, answer: Box::new(answer) }).unwrap();
+    let other = TestFactory { address: 6, answer: Box::new(|_| 0) };
+    bench.driver.component_register(&session, name("other"), other).unwrap();
+    assert_eq!(query(&bench, c"a"), Ok(7));
+    // The notes are taken back, and so is the factory, by whoever is outside.
+    assert!(bench.driver.components().lock().asking.is_empty());
+    assert_eq!(bench.driver.component_deregister(&session, R0Ptr::new(5)), Ok(()));
+    bench.driver.close_kernel_session(session).unwrap();
+    bench.close();
+}
+
+#[test]
+fn asking_without_memory_leaves_nothing() {
+    let bench = Bench::new();
+    let session = kernel_session(&bench.driver);
+    register(&bench, &session, factory(1, c"a")).unwrap();
+    let (result, has_failed) = failing_after(0, || query(&bench, c"a"));
+    assert!(has_failed);
+    assert_eq!(result, Err(Status::VERR_NO_MEMORY));
+    assert_eq!(query(&bench, c"a"), Ok(1));
+    bench.driver.close_kernel_session(session).unwrap();
+    bench.close();
+}

@@ -22,6 +22,8 @@ cases! { Components {
          are told apart (spec 9.1).",
     a_factory_may_query_others:
         "No lock is held while a factory runs (spec 9.1).",
+    cannot_take_a_factory_back_from_inside:
+        "A factory that would wait for its own end is VERR_WRONG_ORDER (spec 9.1).",
     cannot_register_without_a_kernel_session:
         "A process' session registers nothing, but queries (spec 9.1).",
     cannot_register_what_is_no_factory:
@@ -52,6 +54,7 @@ const OPEN_WITHOUT_OUTPUTS: u64 = 8;
 pub(super) const NAME_PROBE: u64 = 0;
 const NAME_ASKS: u64 = 1;
 const NAME_MISSING: u64 = 2;
+const NAME_ENDS: u64 = 14;
 pub(super) const UUID_0: u64 = 3;
 const UUID_1: u64 = 4;
 const UUID_9: u64 = 5;
@@ -188,6 +191,20 @@ fn a_factory_may_query_others(backend: &dyn Backend) -> Verdict {
     }
     same!(probe.query(OWN, NAME_ASKS, UUID_1)?, Ok(1));
     same!(probe.query(OWN, NAME_ASKS, UUID_9)?, NOT_SUPPORTED);
+    Ok(())
+}
+
+fn cannot_take_a_factory_back_from_inside(backend: &dyn Backend) -> Verdict {
+    /// The probe's factory that tries.
+    const ENDS: u64 = 5;
+    let client = Client::connect(backend)?;
+    let probe = Probe::load(&client)?;
+    let session = probe.open_idc(0)?;
+    same!(probe.component(&[session, REGISTER, 0, ENDS])?, Status::VINF_SUCCESS);
+    same!(probe.query(OWN, NAME_ENDS, UUID_0)?, Ok(ENDS));
+    same!(probe.idc_session(0)?, session, "the session is open");
+    same!(probe.component(&[session, DEREGISTER, 0, ENDS])?, Status::VINF_SUCCESS);
+    same!(probe.query(OWN, NAME_ENDS, UUID_0)?, NOT_FOUND);
     Ok(())
 }
 
