@@ -215,11 +215,12 @@ fn lists_and_capabilities_are_seen(scratch: &Scratch) -> Outcome {
 }
 
 fn no_handle_stays_open(scratch: &Scratch) -> Outcome {
+    const ROUNDS: usize = 50;
     let count = || fs::read_dir("/proc/self/fd").map(Iterator::count);
     let good = scratch.file("good.so", 0, 0, 0o644)?;
     let bad = scratch.file("bad.so", USER, 0, 0o644)?;
     let before = count()?;
-    for _ in 0..50 {
+    for _ in 0..ROUNDS {
         drop(verify_plug_in(&System, &good)?.open(&System)?);
         same("a user's file", plug_in(&bad), Status::VERR_SUPLIB_OWNER_NOT_ROOT)?;
         same(
@@ -229,7 +230,8 @@ fn no_handle_stays_open(scratch: &Scratch) -> Outcome {
         )?;
     }
     match count()? {
-        after if after <= before => Ok(()),
+        // Other tests of this process have handles too, for a while.
+        after if after < before + ROUNDS => Ok(()),
         after => Err(format!("{before} handles before, {after} after").into()),
     }
 }
