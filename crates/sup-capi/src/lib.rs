@@ -5,7 +5,7 @@
 //! thread may use while another one ends it ([`calls`]), pointers ([`mod@pointer`]), texts of errors
 //! ([`error_info`]), and functions that no panic leaves ([`entry`]). Each group of the header has its
 //! file: [`init`], [`gip`], [`semaphores`], [`memory`], [`pages`], [`modules`], [`vmm`],
-//! [`platform`], [`tracing`](mod@tracing), [`hardening`] with [`libraries`].
+//! [`platform`], [`tracing`](mod@tracing), [`logger`], [`hardening`] with [`libraries`].
 //!
 //! | called | answer |
 //! |---|---|
@@ -27,6 +27,7 @@ mod init;
 mod install;
 mod libraries;
 mod lock;
+mod logger;
 mod memory;
 mod modules;
 mod pages;

@@ -12,6 +12,7 @@
 //!
 //! Invariant: `packet` is at least as long as both sizes in its header, see [`Driver::dispatch`].
 
+mod logger;
 mod memory;
 mod modules;
 mod semaphores;
@@ -219,6 +220,7 @@ impl<H: Host> Driver<H> {
             }
             Function::CallVmmBig => self.call_vmm_big(session, packet),
             Function::CallVmmFast => self.call_vmm_fast(session, packet),
+            Function::LoggerSettings => self.logger_settings(packet),
             Function::TracerOpen => self.open_tracer(session, packet),
             Function::TracerClose => self.close_tracer(session, packet),
             Function::TracerIoCtl => self.command_tracer(session, packet),

@@ -14,6 +14,7 @@ use crate::components::ComponentTable;
 use crate::gip::Gip;
 use crate::host::{CpuIdentity, GipMemory, Host, random_words};
 use crate::image::table::ImageTable;
+use crate::logger::Loggers;
 use crate::object::{Blocking, ObjectHandle, Registry};
 use crate::segments::lock_with_room;
 use crate::slots::{Handle, HandleKind, Slots};
@@ -33,6 +34,7 @@ pub struct Driver<H: Host> {
     images: Lock<H::Mutex, ImageTable<H>>,
     components: Lock<H::Mutex, ComponentTable<H>>,
     tracing: Tracing<H>,
+    loggers: Loggers<H>,
     /// The handles that modules know themselves by.
     modules: Lock<H::SpinLock, Slots<()>>,
 }
@@ -60,6 +62,7 @@ impl<H: Host> Driver<H> {
             images: Lock::new(ImageTable::new()),
             components: Lock::new(ComponentTable::new()),
             tracing: Tracing::new(),
+            loggers: Loggers::new(),
             modules: Lock::new(Slots::new(HandleKind::Module)),
         })?)
     }
@@ -241,6 +244,10 @@ impl<H: Host> Driver<H> {
 
     pub(crate) fn components(&self) -> &Lock<H::Mutex, ComponentTable<H>> {
         &self.components
+    }
+
+    pub(crate) fn loggers(&self) -> &Loggers<H> {
+        &self.loggers
     }
 
     pub(crate) fn tracing(&self) -> &Tracing<H> {

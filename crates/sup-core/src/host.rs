@@ -241,6 +241,15 @@ pub struct Caller {
     pub process: ProcessId,
 }
 
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.process.is_nil() {
+            return f.write_str("ring 0");
+        }
+        write!(f, "process {} of user {}", self.process.get(), self.user.get())
+    }
+}
+
 /// A thread, by a number that no other has while it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThreadId(pub u64);

@@ -15,6 +15,7 @@
 //! | module image | `image/` | every session that loaded it |
 //! | component factory | `components.rs` | the kernel session that registered it |
 //! | VM of the fast calls | `vm.rs` | the session |
+//! | debug and release logger | `logger/` | the driver |
 //! | tracer, providers | `tracer/` | the module or session that registered them |
 //! | Global Information Page | `gip/` | the driver |
 //!
@@ -32,7 +33,7 @@
 //! 3. a session's VM (sleeping);
 //! 4. a session's image list, memory table or semaphore table (spinning), one at a time; or, with none of
 //!    these, a memory block's further mappings (sleeping);
-//! 5. the driver's session table, object registry, or one semaphore's waiter count (spinning).
+//! 5. the driver's session table, object registry, its loggers, or one semaphore's waiter count (spinning).
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -53,6 +54,7 @@ pub mod gip;
 pub mod host;
 mod idc;
 mod image;
+mod logger;
 pub mod memory;
 mod object;
 pub mod platform;

@@ -18,6 +18,7 @@ use sup_alloc::Arc;
 
 use crate::host::{Caller, Host, random_words};
 use crate::image::table::{ImageList, references_in};
+use crate::logger::groups::{Group, LEVEL_2};
 use crate::memory::MemoryTable;
 use crate::object::{Released, SessionSlot};
 use crate::segments::lock_with_room;
@@ -201,6 +202,8 @@ impl<H: Host> Driver<H> {
                 if let Some(slot) = sessions.get_mut(handle) {
                     *slot = Some(session.clone());
                 }
+                drop(sessions);
+                self.debug(Group::Sup, LEVEL_2, format_args!("{caller} opens a session"));
                 Ok(session)
             }
             Err(error) => {
@@ -221,6 +224,7 @@ impl<H: Host> Driver<H> {
         if removed.is_none() {
             return;
         }
+        self.debug(Group::Sup, LEVEL_2, format_args!("{} closes a session", session.caller));
         self.clear_vm(&session);
         let semaphores = session.semaphores.lock().take_all();
         semaphores.into_iter().for_each(Block::destroy);

@@ -63,6 +63,8 @@ pub(crate) struct Record {
     pub(crate) on_init: Hook,
     /// Memory that the host can read and write, of both rings.
     pub(crate) memory: Mutex<Vec<(u64, Vec<u8>)>>,
+    /// What was logged.
+    pub(crate) log: Mutex<Vec<(LogLevel, std::string::String)>>,
     /// Whether hits of probes in ring 0 go to a tracer.
     pub(crate) has_aim: AtomicU32,
     next_address: AtomicU64,
@@ -471,7 +473,9 @@ impl Host for TestHost {
         Ok(())
     }
 
-    fn log(&self, _level: LogLevel, _line: fmt::Arguments<'_>) {}
+    fn log(&self, level: LogLevel, line: fmt::Arguments<'_>) {
+        self.record.log.lock().unwrap().push((level, std::format!("{line}")));
+    }
 
     fn word_page(&self) -> Result<TestWords, Status> {
         Ok(TestWords(StdArc::new([const { AtomicU64::new(0) }; WORDS_PER_PAGE])))

@@ -38,6 +38,7 @@ mod device;
 mod error;
 mod gip;
 mod loaded;
+mod logger;
 mod memory;
 mod module;
 mod platform;
@@ -54,6 +55,7 @@ pub use clock::{Clock, ManualClock};
 pub use error::{Error, Result};
 pub use gip::{CpuEntry, Gip};
 pub use loaded::{LoadedModule, ModuleUse};
+pub use logger::{LoggerKind, LoggerTexts};
 pub use memory::{
     ContiguousMemory, LockedMemory, LowMemory, Memory, PageMemory, Protection, RingZeroView,
     SharedPages, SharedRegion, SharedView,

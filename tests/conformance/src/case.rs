@@ -44,6 +44,8 @@ pub enum Group {
     Hardening,
     /// The tracer, and probes of both rings.
     Tracing,
+    /// The driver's loggers.
+    Logger,
 }
 
 impl Group {
@@ -66,6 +68,7 @@ impl Group {
             Self::Gip => "gip",
             Self::Hardening => "hardening",
             Self::Tracing => "tracing",
+            Self::Logger => "logger",
         }
     }
 }

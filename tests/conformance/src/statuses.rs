@@ -107,6 +107,16 @@ pub const STATUSES: &[Row] = {
         (F::GipUnmap, &[S::VINF_SUCCESS]),
         (F::CallService, &[S::VINF_SUCCESS, S::VERR_SUPDRV_SERVICE_NOT_FOUND]),
         (
+            F::LoggerSettings,
+            &[
+                S::VINF_SUCCESS,
+                S::VERR_INVALID_PARAMETER,
+                S::VERR_NOT_FOUND,
+                S::VERR_ALREADY_EXISTS,
+                S::VERR_ACCESS_DENIED,
+            ],
+        ),
+        (
             F::TracerOpen,
             &[
                 S::VINF_SUCCESS,

@@ -1,6 +1,6 @@
 //! The packets of the requests, each the part behind the [`Header`](super::Header).
 //!
-//! Neighbours: `table.rs` pairs them with numbers; `memory.rs`, `module.rs`, `tracer.rs` and `vmm.rs` hold those of
+//! Neighbours: `table.rs` pairs them with numbers; `logger.rs`, `memory.rs`, `module.rs`, `tracer.rs` and `vmm.rs` hold those of
 //! their subsystems. Fields that the receiver must find zero are named
 //! `reserved`. Addresses in ring 0 are values for ring-0 modules; ring 3 cannot use them.
 
@@ -25,11 +25,13 @@ macro_rules! packets {
     )*};
 }
 
+mod logger;
 mod memory;
 mod module;
 mod tracer;
 mod vmm;
 
+pub use logger::*;
 pub use memory::*;
 pub use module::*;
 pub use tracer::*;

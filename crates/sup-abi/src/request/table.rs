@@ -85,6 +85,8 @@ requests! {
         "Unmaps the Global Information Page.";
     CallService = 22, CallServiceIn [Bytes] => CallServiceOut [Bytes],
         "Calls the request handler of a service module.";
+    LoggerSettings = 23, LoggerSettingsIn [Bytes] => Empty [None],
+        "Changes, creates or destroys one of the driver's loggers.";
     SemaphoreOp = 24, SemaphoreOpIn [None] => Empty [None],
         "Waits on, signals, resets or closes a semaphore.";
     SemaphoreCreate = 25, SemaphoreCreateIn [None] => SemaphoreCreateOut [None],

@@ -15,6 +15,7 @@ use super::policy::{Admitted, Signer};
 use super::vmm::{VmmEntries, import, refuse_service};
 use super::{Call, LoadError, LoadedImage, ModuleName, Rest, checked_name};
 use crate::host::{Host, Image, LogLevel};
+use crate::logger::groups::{Group, LEVEL_1};
 use crate::segments::lock_with_room;
 use crate::slots::Handle;
 use crate::{Driver, Session};
@@ -234,13 +235,12 @@ impl<H: Host> Driver<H> {
 
     #[inline(never)]
     fn log_load(&self, loaded: &LoadedImage<H>) {
-        let level = match loaded.signer {
-            Signer::Trusted(_) => LogLevel::Debug,
-            Signer::Nobody | Signer::Unknown(_) => LogLevel::Info,
-        };
         let LoadedImage { name, hash, signer, .. } = loaded;
         let line = format_args!("module '{name}' is loaded (sha256 {hash}), {signer}");
-        self.host().log(level, line);
+        match signer {
+            Signer::Trusted(_) => self.note(Group::SupDrv, line),
+            Signer::Nobody | Signer::Unknown(_) => self.inform(Group::SupDrv, line),
+        }
     }
 
     /// Maps an image and calls its `ModuleInit`. The name is busy meanwhile.
@@ -384,6 +384,7 @@ impl<H: Host> Driver<H> {
         drop(loaded);
         self.images().lock().remove(&name);
         rest.set(false);
+        self.debug(Group::SupDrv, LEVEL_1, format_args!("module '{name}' is unloaded"));
         // The VMM imports from nobody, so this goes no deeper.
         if let Some(provider) = provider {
             self.release_vmm(provider);

@@ -12,6 +12,7 @@ use sup_abi::{R0Ptr, Status};
 use sup_alloc::Arc;
 
 use crate::host::{Host, Interruption, Wait, WaitEnd, WaitQueue};
+use crate::logger::groups::{Group, LEVEL_1};
 use crate::{Deadline, Driver, Session, SessionHandle};
 
 /// How often the tracer of a module that goes is asked to let go of its providers.
@@ -84,6 +85,7 @@ impl<H: Host> Driver<H> {
         self.host().aim_probes(Some(&tracer));
         let refused = registry.introduce_all(&tracer);
         drop(registry);
+        self.debug(Group::SupDrv, LEVEL_1, format_args!("a tracer is registered"));
         self.log_tracer(refused, "did not want all providers");
         Ok(())
     }
@@ -186,6 +188,8 @@ impl<H: Host> Driver<H> {
             return Round::Entered;
         }
         registry.tracer = None;
+        drop(registry);
+        self.debug(Group::SupDrv, LEVEL_1, format_args!("the tracer is gone"));
         Round::Over
     }
 

@@ -9,6 +9,7 @@ mod idc;
 mod images;
 mod lifetimes;
 pub(crate) mod listing;
+mod logger;
 mod memory;
 mod memory_rings;
 mod modules;
@@ -48,6 +49,7 @@ static GROUPS: &[&[Case]] = &[
     gip::CASES,
     hardening::CASES,
     tracing::CASES,
+    logger::CASES,
 ];
 
 /// All cases, group by group.

@@ -5,7 +5,7 @@ use sup_abi::request::{
     CallServiceIn, Function, GetSymbol, HEADER_BYTES, HEADER_FLAGS, HEADER_FLAGS_MASK, Header,
     INITIAL_COOKIE, LoadModule, LoadModuleIn, LowAlloc, PageAllocEx, PageAllocExIn, PageCountIn,
     Request, RequestInfo, SemaphoreCreate, SemaphoreCreateIn, SemaphoreOp, SemaphoreOpIn,
-    SemaphoreQuery, TABLE, Tail,
+    SemaphoreQuery, TABLE, Tail, TracerOpenIn,
 };
 use sup_abi::{SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC};
 use zerocopy::{FromBytes, IntoBytes};
@@ -71,12 +71,14 @@ fn harmless(client: &Client, row: &RequestInfo) -> Packet {
             input.copy_from_slice(input_of.as_bytes());
         }
         Function::CallVmmBig => {
-            // The one request whose tail is a must: the head of VMMR0's packet.
+            // A tail is a must: the head of VMMR0's packet.
             let tail = SUPVMMR0REQHDR { u32Magic: SUPVMMR0REQHDR_MAGIC, cbReq: 8 };
             input.extend_from_slice(tail.as_bytes());
             let bytes_out = row.bytes_out + size_of_val(&tail);
             return Packet::new(row.function, cookies, &input, bytes_out);
         }
+        // Texts, of which there is at least the end of the last.
+        Function::LoggerSettings => input.push(0),
         _ => {}
     }
     Packet::new(row.function, cookies, &input, row.bytes_out)
@@ -271,6 +273,7 @@ fn cannot_set_reserved_fields(backend: &dyn Backend) -> Verdict {
         (Function::LowAlloc, offset_of!(PageCountIn, reserved), 4),
         (Function::ContAlloc, offset_of!(PageCountIn, reserved), 4),
         (Function::PageAllocEx, offset_of!(PageAllocExIn, reserved), 2),
+        (Function::TracerOpen, offset_of!(TracerOpenIn, reserved), 4),
         (Function::SemaphoreOp, offset_of!(SemaphoreOpIn, reserved), 4),
         (Function::SemaphoreCreate, offset_of!(SemaphoreCreateIn, handle), 4),
         (Function::SemaphoreCreate, offset_of!(SemaphoreCreateIn, reserved), 12),

@@ -10,13 +10,14 @@ use sup_abi::request::{
     CallVmmFastIn, CallVmmIn, Connect, ConnectIn, ContAlloc, ContFree, Empty, FreeModule, Function,
     GetPagingMode, GetSymbol, GetSymbolIn, GipMap, GipUnmap, HEADER_BYTES, Header, INITIAL_COOKIE,
     ImageIn, ListModules, ListModulesIn, LoadModule, LoadModuleIn, LoadModuleOut, LockPages,
-    LockPagesIn, LowAlloc, LowFree, MemoryOut, ModulePolicy, PROTOCOL_VERSION, PageAllocEx,
-    PageAllocExIn, PageCountIn, PageFree, PageMapKernel, PageMapKernelIn, PageProtect,
-    PageProtectIn, Request, SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp,
-    SemaphoreOperation, SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, SetVm, SetVmIn,
-    Statistics, TracerClose, TracerDeregisterUserModule, TracerDeregisterUserModuleIn, TracerFire,
-    TracerIoCtl, TracerIoCtlIn, TracerOpen, TracerOpenIn, TracerRegisterUserModule,
-    TracerRegisterUserModuleIn, UnlockPages, VtCaps,
+    LockPagesIn, LoggerAction, LoggerKind, LoggerSettings, LoggerSettingsIn, LowAlloc, LowFree,
+    MemoryOut, ModulePolicy, PROTOCOL_VERSION, PageAllocEx, PageAllocExIn, PageCountIn, PageFree,
+    PageMapKernel, PageMapKernelIn, PageProtect, PageProtectIn, Request, SemaphoreCreate,
+    SemaphoreCreateIn, SemaphoreKind, SemaphoreOp, SemaphoreOperation, SemaphoreQuery,
+    SemaphoreWords, SemaphoreWordsIn, SetVm, SetVmIn, Statistics, TracerClose,
+    TracerDeregisterUserModule, TracerDeregisterUserModuleIn, TracerFire, TracerIoCtl,
+    TracerIoCtlIn, TracerOpen, TracerOpenIn, TracerRegisterUserModule, TracerRegisterUserModuleIn,
+    UnlockPages, VtCaps,
 };
 use sup_abi::{R0Ptr, SUP_VMMR0_DO_NOP, SUPDRVTRACERUSRCTX, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC};
 use sup_modules::{HELLO, Module, VMMR0, hello, vmmr0};
@@ -263,6 +264,17 @@ pub(super) const ROWS: &[Row] = &[
     Row::of::<SemaphoreCreate>("SemaphoreCreate, resolution", Needs::Nothing, |device| {
         Ok(simple::<SemaphoreCreate>(device, &query(SemaphoreQuery::Resolution)))
     }),
+    Row::of::<LoggerSettings>("LoggerSettings", Needs::Nothing, |device| {
+        let input = LoggerSettingsIn {
+            which: LoggerKind::Debug.into(),
+            what: LoggerAction::Settings.into(),
+            flags_offset: 0,
+            groups_offset: 0,
+            destination_offset: 0,
+        };
+        Ok(with_tail::<LoggerSettings>(device, &input, b"\0", LoggerSettings::BYTES_OUT))
+    })
+    .answering(Some(Status::VERR_NOT_FOUND)),
     Row::of::<TracerOpen>("TracerOpen, without a tracer", Needs::Nothing, |device| {
         let input = TracerOpenIn { cookie: 0, reserved: 0, argument: 0 };
         Ok(simple::<TracerOpen>(device, &input))

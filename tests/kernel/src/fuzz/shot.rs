@@ -14,9 +14,9 @@ use std::sync::OnceLock;
 use sup_abi::request::{
     CONNECT_MAGIC, CallServiceIn, CallVmmIn, ConnectIn, Function, GetSymbolIn, HEADER_BYTES,
     HEADER_FLAGS, Header, INITIAL_COOKIE, ListModulesIn, LoadModuleIn, LockPagesIn,
-    MAX_PACKET_BYTES, ModuleUse, PROTOCOL_VERSION, PageAllocExIn, PageCountIn, PageMapKernelIn,
-    PageProtectIn, RequestInfo, SemaphoreCreateIn, SemaphoreOpIn, TABLE, Tail, TracerOpenIn,
-    TracerRegisterUserModuleIn, ioctl, padded,
+    LoggerSettingsIn, MAX_PACKET_BYTES, ModuleUse, PROTOCOL_VERSION, PageAllocExIn, PageCountIn,
+    PageMapKernelIn, PageProtectIn, RequestInfo, SemaphoreCreateIn, SemaphoreOpIn, TABLE, Tail,
+    TracerOpenIn, TracerRegisterUserModuleIn, ioctl, padded,
 };
 use sup_abi::{
     PAGE_SIZE, R0Ptr, R3Ptr, SUPDRVTRACERUSRCTX, SUPR0SERVICEREQHDR_MAGIC, SUPVMMR0REQHDR,
@@ -232,6 +232,7 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         }
         Function::CallVmm | Function::CallVmmBig => call_vmm(random),
         Function::CallVmmFast => [random.below(4) as u32, word(random)].as_bytes().to_vec(),
+        Function::LoggerSettings => logger_settings(random),
         Function::TracerOpen => {
             TracerOpenIn { cookie: word(random), reserved: 0, argument: random.next() }
                 .as_bytes()
@@ -255,6 +256,27 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
         | Function::ModulePolicy
         | Function::Statistics => Vec::new(),
     }
+}
+
+/// Settings of a logger that leave it silent: what the driver says of fuzzed requests would be long.
+fn logger_settings(random: &mut Random) -> Vec<u8> {
+    let flags = random.choose(&["disabled", "disabled tscpid", "disabled no+-x", "disabled;ts;"]);
+    let groups = random.choose(&["", "all.l2", "*u*.e=~0x10", "-sup=-1", "s*=", "+;-+"]);
+    let mut strings = [flags.as_bytes(), b"\0", groups.as_bytes(), b"\0"].concat();
+    if random.is_one_in(8) {
+        strings.pop();
+    }
+    let offset = |at: usize, random: &mut Random| {
+        if random.is_one_in(8) { word(random) } else { at as u32 }
+    };
+    let input = LoggerSettingsIn {
+        which: random.below(3) as u32,
+        what: random.below(4) as u32,
+        flags_offset: offset(0, random),
+        groups_offset: offset(flags.len() + 1, random),
+        destination_offset: offset(flags.len() + 1 + groups.len(), random),
+    };
+    [input.as_bytes(), &strings].concat()
 }
 
 /// The process' own module with probes, which stays for as long as the process.
