@@ -9,15 +9,19 @@
 //! after it took the entry out: one of them sees the other. An owner who sees a reader leaves the entry
 //! as it is for good, since the process is about to end.
 //!
+//! Threads that fault at once write one after the other ([`Turn`]). None waits for longer than a second: who
+//! writes may have been stopped.
+//!
 //! Neighbours: `signals` calls [`report`], `image` holds the listing, `debugger` knows the symbols.
 //! Invariant: what the list leads to is whole as long as anybody can be reading.
 
 use std::fmt;
 use std::io::{Cursor, Write};
+use std::mem;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
@@ -155,6 +159,51 @@ pub(crate) struct Fault {
 const MAX_REPORTS: u32 = 4;
 static REPORTS: AtomicU32 = AtomicU32::new(0);
 
+/// The thread that writes a report, 0 if none does.
+static WRITING: AtomicI32 = AtomicI32::new(0);
+/// So many times, for a millisecond each, a thread waits for another one's report.
+const MAX_PAUSES: u32 = 1000;
+const PAUSE: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+
+/// A thread's turn to write its report. Dropping it lets others write.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Not after a wait that was too long, nor for a fault in the middle of this thread's own report.
+    is_own: bool,
+}
+
+impl Turn {
+    fn take() -> Self {
+        // SAFETY: it has no arguments.
+        let thread = unsafe { libc::gettid() };
+        for _ in 0..MAX_PAUSES {
+            // Acquire: pairs with the store of `drop`, whose report is written.
+            match WRITING.compare_exchange(0, thread, Ordering::Acquire, Ordering::Relaxed) {
+                Ok(_) => return Self { is_own: true },
+                // It would wait for itself.
+                Err(writing) if writing == thread => break,
+                // SAFETY: the time is a constant, and what is left of it is not asked for.
+                Err(_) => unsafe { libc::nanosleep(&PAUSE, ptr::null_mut()) },
+            };
+        }
+        Self { is_own: false }
+    }
+
+    /// Keeps the turn, for the process ends now: another report would be cut off.
+    pub(crate) fn keep(self) {
+        mem::forget(self);
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.is_own {
+            // Release: pairs with the exchange of `take`.
+            WRITING.store(0, Ordering::Release);
+        }
+    }
+}
+
 /// The stack is searched in such pieces, none of which crosses a page.
 const PIECE_BYTES: usize = 512;
 const MAX_PIECES: u64 = 64;
@@ -162,37 +211,24 @@ const MAX_PIECES: u64 = 64;
 const MAX_CALLERS: usize = 16;
 
 /// Writes to the standard error output where in modules a thread was, and where it was called from.
-/// Nothing if no module has to do with it. May be called in a signal handler.
+/// Nothing, and `None`, if no module has to do with it. May be called in a signal handler.
 ///
 /// Modules have neither frame pointers nor tables for unwinding. So everything on the stack counts as a
 /// caller that is the address behind a call in a module; now and then it is one that has returned.
-pub(crate) fn report(fault: &Fault) {
+pub(crate) fn report(fault: &Fault) -> Option<Turn> {
     let reading = Reading::new();
-    let mut is_open = false;
-    let mut open = |how: &str| {
-        // Relaxed: a count that orders nothing.
-        if !is_open && REPORTS.fetch_add(1, Ordering::Relaxed) >= MAX_REPORTS {
-            return false;
-        }
-        if !is_open {
-            line(format_args!("supdrv: {}, address {:#x}, {how}", fault.signal, fault.address));
-        }
-        is_open = true;
-        true
-    };
+    let mut turn = None;
     if let Some(entry) = reading.find(fault.instruction) {
-        if !open("in a module:") {
-            return;
-        }
+        turn = Some(open(fault, "in a module:")?);
         line(format_args!("supdrv:   {}", Place(entry, fault.instruction)));
     }
     let mut callers = 0;
     let first = fault.stack - fault.stack % PIECE_BYTES as u64;
     for index in 0..MAX_PIECES {
-        let Some(start) = first.checked_add(index * PIECE_BYTES as u64) else { return };
+        let Some(start) = first.checked_add(index * PIECE_BYTES as u64) else { break };
         let mut piece = [0; PIECE_BYTES];
         if !peek(start, &mut piece) {
-            return;
+            break;
         }
         for (place, word) in (start..).step_by(8).zip(piece.as_chunks().0) {
             let address = u64::from_le_bytes(*word);
@@ -200,13 +236,28 @@ pub(crate) fn report(fault: &Fault) {
             if place < fault.stack || !follows_call(address) {
                 continue;
             }
-            if callers == MAX_CALLERS || !open("called from a module:") {
-                return;
+            if turn.is_none() {
+                turn = Some(open(fault, "called from a module:")?);
             }
-            callers += 1;
             line(format_args!("supdrv:   called from {}", Place(entry, address)));
+            callers += 1;
+            if callers == MAX_CALLERS {
+                return turn;
+            }
         }
     }
+    turn
+}
+
+/// Begins a report, in this thread's turn. `None` if there were enough.
+fn open(fault: &Fault, how: &str) -> Option<Turn> {
+    let turn = Turn::take();
+    // Relaxed: a count that orders nothing.
+    if REPORTS.fetch_add(1, Ordering::Relaxed) >= MAX_REPORTS {
+        return None;
+    }
+    line(format_args!("supdrv: {}, address {:#x}, {how}", fault.signal, fault.address));
+    Some(turn)
 }
 
 /// Whether an address is the one behind a call: `E8` with a distance, or `FF /2` with its operand.
@@ -248,6 +299,11 @@ fn line(text: fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+    use std::sync::Barrier;
+    use std::thread;
+    use std::time::Duration;
+
     use sup_modules::HELLO;
 
     use super::*;
@@ -313,5 +369,97 @@ mod tests {
         let follows = |offset: u64| follows_call(CODE.as_ptr().addr() as u64 + offset);
         assert!(follows(7) && follows(13) && follows(15));
         assert!(!follows(24) && !follows(22));
+    }
+
+    #[test]
+    fn a_turn_is_one_threads_and_does_not_wait_for_itself() {
+        let _alone = ALONE.lock();
+        let turn = Turn::take();
+        let nested = Turn::take();
+        assert_eq!((turn.is_own, nested.is_own), (true, false));
+        drop(nested);
+        assert_ne!(WRITING.load(Ordering::Relaxed), 0);
+        thread::scope(|scope| {
+            let other = scope.spawn(|| Turn::take().is_own);
+            drop(turn);
+            assert!(other.join().unwrap());
+        });
+        assert_eq!(WRITING.load(Ordering::Relaxed), 0);
+    }
+
+    /// Says to the test below that it is the process whose threads fault.
+    const FAULTING: &str = "SUP_TEST_FAULTING";
+
+    #[test]
+    fn reports_of_several_threads_do_not_mix() {
+        if std::env::var_os(FAULTING).is_some() {
+            return report_together();
+        }
+        let name = thread::current().name().unwrap().to_owned();
+        let run = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &name, "--nocapture"])
+            .env(FAULTING, "yes")
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&run.stderr);
+        assert!(run.status.success(), "{text}");
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("supdrv:")).collect();
+        // Whoever has the turn ends before others begin.
+        let (end, lines) = lines.split_first().unwrap();
+        assert_eq!(*end, END, "{text}");
+        let reports = lines.chunks(1 + MAX_CALLERS);
+        assert_eq!(reports.len(), MAX_REPORTS as usize, "{text}");
+        for report in reports {
+            let (first, callers) = report.split_first().unwrap();
+            // A thread's address tells which caller is its own.
+            let number = behind(first, "address 0x");
+            assert_eq!(callers.len(), MAX_CALLERS, "{text}");
+            assert!(callers.iter().all(|line| behind(line, "together+0x") == number), "{text}");
+        }
+    }
+
+    /// The last line of a report that takes long.
+    const END: &str = "supdrv: the end";
+
+    /// The first number behind a word.
+    fn behind<'a>(line: &'a str, word: &str) -> &'a str {
+        let rest = line.split_once(word).map_or("", |(_, rest)| rest);
+        rest.split(',').next().unwrap_or_default()
+    }
+
+    fn report_together() {
+        const THREADS: usize = 2 * MAX_REPORTS as usize;
+        // Calls, one after the other: each of their ends is an address that a thread comes back to.
+        static CODE: [u8; 8 + 5 * THREADS] = {
+            let mut code = [0xe8; 8 + 5 * THREADS];
+            let mut at = 0;
+            while at < code.len() {
+                code[at] = if at % 5 == 0 { 0xe8 } else { 0 };
+                at += 1;
+            }
+            code
+        };
+        let start = CODE.as_ptr().addr() as u64;
+        let _listing = Listing::new("together", start..start + CODE.len() as u64, b"");
+        let barrier = Barrier::new(1 + THREADS);
+        let turn = Turn::take();
+        thread::scope(|scope| {
+            for index in 0..THREADS {
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    let offset = 10 + 5 * index as u64;
+                    let stack = [start + offset; MAX_CALLERS + 1];
+                    let stack = stack.as_ptr().addr() as u64;
+                    barrier.wait();
+                    let fault = Fault { signal: "SIGSEGV", address: offset, instruction: 0, stack };
+                    drop(report(&fault));
+                });
+            }
+            barrier.wait();
+            // Time enough for those who would not wait.
+            thread::sleep(Duration::from_millis(50));
+            line(format_args!("{END}"));
+            drop(turn);
+        });
     }
 }

@@ -38,8 +38,8 @@ fn main() -> ExitCode {
 }
 
 fn wrappers_and_lines() -> Result<(), Failed> {
-    let built = supctl(&["module", "build", FOLDER])?;
-    let module = built.stdout.lines().last().ok_or(built.stderr)?.trim().to_owned();
+    let module = build("")?;
+    builds_whatever_rustflags_says(&module)?;
     let call = |operation: &str, argument: &str| {
         supctl(&["-v", "module", "call", &module, "echo", operation, "--arg", argument])
     };
@@ -57,6 +57,25 @@ fn wrappers_and_lines() -> Result<(), Failed> {
         assert!(panicked.stderr.contains(word), "no '{word}' in {}", panicked.stderr);
     }
     leads_to_a_line(&module)
+}
+
+/// Builds the module with `RUSTFLAGS`, and says where it is.
+fn build(flags: &str) -> Result<String, Failed> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_supctl"));
+    let built = command.args(["module", "build", FOLDER]).env("RUSTFLAGS", flags).output()?;
+    let (stdout, stderr) = (String::from_utf8(built.stdout)?, String::from_utf8(built.stderr)?);
+    Ok(stdout.lines().last().ok_or(stderr)?.trim().to_owned())
+}
+
+/// `RUSTFLAGS` are for the machine's programs; in ring 0 they would change what was checked. None of cargo's
+/// commands sees them: every one ends with these flags, which no compiler takes.
+fn builds_whatever_rustflags_says(module: &str) -> Result<(), Failed> {
+    let image = std::fs::read(module)?;
+    // Without it there is one command more, which cleans up first.
+    std::fs::remove_file(Path::new(module).with_extension("o"))?;
+    let again = build("-Cno-such-option")?;
+    assert_eq!((again.as_str(), std::fs::read(module)? == image), (module, true));
+    Ok(())
 }
 
 /// The offset of a function in the image, as a debugger or the kernel's log tell it less the module's base.
