@@ -30,7 +30,7 @@ static void checkLoad(void)
     Info.cbMsg  = sizeof(szSmall);
     /* This program is no module, and where modules have to be signed it is not even looked at. */
     rc = SUPR3LoadModule("/proc/self/exe", "hello", &pvBase, &Info);
-    CHECK(rc == VERR_BAD_EXE_FORMAT || rc == VERR_PERMISSION_DENIED);
+    CHECK(rc == VERR_BAD_EXE_FORMAT || rc == VERR_ACCESS_DENIED);
     CHECK(Info.rc == rc && strlen(szSmall) == sizeof(szSmall) - 1);
 
     REQUIRE_RC(SUPR3LoadModule(g_szHello, "hello", &pvBase, &Info), VINF_SUCCESS);
