@@ -31,6 +31,9 @@ void supdrv_log(u32 level, const char *text, u32 bytes)
 	case 2:
 		pr_info("supdrv: %.*s\n", (int)bytes, text);
 		break;
+	case 4:
+		pr_alert("supdrv: %.*s\n", (int)bytes, text);
+		break;
 	default:
 		pr_debug("supdrv: %.*s\n", (int)bytes, text);
 	}
@@ -124,6 +127,9 @@ static int __init shim_init(void)
 
 	if (result)
 		return result;
+	result = shim_crash_init();
+	if (result)
+		goto no_crash;
 	result = shim_cpus_init();
 	if (result)
 		goto no_cpus;
@@ -140,6 +146,8 @@ no_device:
 no_timers:
 	shim_cpus_exit();
 no_cpus:
+	shim_crash_exit();
+no_crash:
 	supdrv_stop();
 	return result;
 }
@@ -149,6 +157,7 @@ static void __exit shim_exit(void)
 	misc_deregister(&device);
 	shim_timers_exit();
 	shim_cpus_exit();
+	shim_crash_exit();
 	supdrv_stop();
 }
 

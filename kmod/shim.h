@@ -31,8 +31,9 @@ void supdrv_free(void *block);
 
 /* ---- log ---- */
 
-/* One line, without a line end, which need not be terminated. Level: 0 error, 1 warning, 2 info, 3 debug.
- * Ring 3 can cause errors and warnings, so the kernel drops them when they come too often. */
+/* One line, without a line end, which need not be terminated. Level: 0 error, 1 warning, 2 info, 3 debug,
+ * 4 of an oops. Ring 3 can cause errors and warnings, so the kernel drops them when they come too often.
+ * In an NMI too. */
 void supdrv_log(u32 level, const char *text, u32 bytes);
 
 /* ---- locks ---- */
@@ -159,7 +160,8 @@ int supdrv_copy_words_out(u64 to, const u64 *from, u32 bytes);
 /* ---- memory of ring 0 that somebody else named ---- */
 
 /* Copy and return 0, or -EFAULT if not all of it can be read or written. Any address of ring 0 may be
- * given; those of ring 3 are refused. `bytes` is a multiple of 4 for a write, and `to` aligned to 4. */
+ * given; those of ring 3 are refused. `bytes` is a multiple of 4 for a write, and `to` aligned to 4. A read in
+ * an NMI too. */
 int supdrv_read_ring0(void *to, u64 from, size_t bytes);
 int supdrv_write_ring0(u64 to, const void *from, size_t bytes);
 /* Returns when every task has slept, or run in ring 3, and every interrupt that was being handled has
@@ -230,11 +232,17 @@ long supdrv_ioctl(void *session, u32 number, u64 argument);
 /* A packet of another kernel module, which cannot outlive this one. May sleep. */
 int supdrv_idc(u32 request, struct supdrv_idc_header *packet);
 
+/* The kernel has written its report of an oops at this instruction, with this stack pointer. It holds locks,
+ * and may be in an NMI. */
+void supdrv_died(u64 instruction, u64 stack);
+
 /* ---- between the files of the shim ---- */
 
 /* After the driver's start and before its end. 0 or a negative errno value. */
 int shim_cpus_init(void);
 void shim_cpus_exit(void);
+int shim_crash_init(void);
+void shim_crash_exit(void);
 /* Before the first timer, and after the last; within the former, so that a processor that comes is known
  * before it ticks. 0 or a negative errno value. */
 int shim_timers_init(void);

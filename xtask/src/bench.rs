@@ -38,7 +38,10 @@ fn in_guest(project: &Project, args: &BenchArgs) -> Result<ExitCode> {
     command.extend(args.json.then_some("--json"));
     command.extend(args.check.then_some("--check"));
     let command = command.into_iter().map(str::to_owned).collect();
-    vm::run(project, &VmCommand::Run(VmRunArgs { guest, without_module: false, command }))
+    vm::run(
+        project,
+        &VmCommand::Run(VmRunArgs { guest, without_module: false, expect_oops: false, command }),
+    )
 }
 
 fn on_host(project: &Project, args: &BenchArgs) -> Result<ExitCode> {

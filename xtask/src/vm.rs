@@ -61,7 +61,8 @@ fn run_command(project: &Project, args: &VmRunArgs) -> Result<ExitCode> {
         Driver::Included
     };
     let machine = guest::prepare(project, &args.guest, driver, &job)?;
-    let account = guest::run(&machine, |piece| {
+    let oopses: &[&str] = if args.expect_oops { &[RUN] } else { &[] };
+    let account = guest::run(&machine, oopses, |piece| {
         if let Piece::Text(text) = piece {
             report::bytes(text);
         }

@@ -460,6 +460,10 @@ pub trait Image: Send + Sync + 'static {
     /// Calls `void entry(PVM, VMCPUID, unsigned uOperation)`. Without the image, which would have to be
     /// looked for: the driver takes entries of images only, while it keeps them from being dropped.
     fn call_fast(entry: EntryPoint, vm: R0Ptr, cpu: u32, operation: u32);
+    /// Whether a thread died in a call into the image, so that this call never returns. It stays so.
+    fn is_lost(&self) -> bool {
+        false
+    }
 }
 
 /// One call of a service.

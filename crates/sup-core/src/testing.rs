@@ -67,6 +67,8 @@ pub(crate) struct Record {
     pub(crate) log: Mutex<Vec<(LogLevel, std::string::String)>>,
     /// Whether hits of probes in ring 0 go to a tracer.
     pub(crate) has_aim: AtomicU32,
+    /// How many calls into images have died in them.
+    pub(crate) lost_calls: AtomicU32,
     next_address: AtomicU64,
     clock: AtomicU64,
 }
@@ -331,6 +333,10 @@ impl Image for TestImage {
 
     fn entry_point(&self, name: &str) -> Option<EntryPoint> {
         self.symbol(name).map(EntryPoint)
+    }
+
+    fn is_lost(&self) -> bool {
+        self.record.lost_calls.load(Ordering::Relaxed) != 0
     }
 
     fn call_init(&self, _entry: EntryPoint, module: R0Ptr) -> Status {

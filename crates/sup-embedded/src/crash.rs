@@ -1,146 +1,51 @@
-//! [`Listing`]: a module image that a crash report names, and [`report`], which writes it.
+//! [`list`], which lets crash reports name a module image, and [`report`], which writes one.
 //!
 //! What runs here when a fault is told of runs in a signal handler: it takes no lock and no memory, and
-//! reads what may not be there only through the system ([`peek`]). So the list of images is one that can be
-//! read at any time.
-//!
-//! Timeline of an entry: made, put in front of the list under [`WRITERS`]; taken out under it; given back
-//! unless somebody reads. A reader counts itself in [`READERS`] before it looks, an owner looks there
-//! after it took the entry out: one of them sees the other. An owner who sees a reader leaves the entry
-//! as it is for good, since the process is about to end.
+//! reads what may not be there only through the system ([`peek`]). `sup_ring0::crash` has the list of images
+//! and finds the callers; an owner who gives an image back while a report is written leaves its entry for
+//! good, since the process is about to end.
 //!
 //! Threads that fault at once write one after the other ([`Turn`]). None waits for longer than a second: who
 //! writes may have been stopped.
 //!
 //! Neighbours: `signals` calls [`report`], `image` holds the listing, `debugger` knows the symbols.
-//! Invariant: what the list leads to is whole as long as anybody can be reading.
+//! Invariant: a line is written at once, and whole reports one after the other as long as none hangs.
 
 use std::fmt;
 use std::io::{Cursor, Write};
 use std::mem;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::os::fd::BorrowedFd;
 use std::ptr;
-use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-use parking_lot::Mutex;
+use sup_alloc::OutOfMemory;
+use sup_ring0::crash::{self, Function, Images, Step, Symbols};
 
-use crate::debugger::{Function, Registration};
+use crate::debugger::Registration;
 
-/// The entry in front.
-static FIRST: AtomicPtr<Entry> = AtomicPtr::new(ptr::null_mut());
-/// Guards changes of the list.
-static WRITERS: Mutex<()> = Mutex::new(());
-/// How many threads read the list in a signal handler.
-static READERS: AtomicUsize = AtomicUsize::new(0);
+static IMAGES: Images<parking_lot::RawMutex, Shown> = Images::new();
 
-/// An image in the list.
+/// What debuggers see of an image, which has its symbols; `None` if the file has no sections.
 #[derive(Debug)]
-struct Entry {
-    next: AtomicPtr<Entry>,
-    name: Box<str>,
-    addresses: Range<u64>,
-    /// Its symbols; `None` if the file has no sections.
-    registration: Option<Registration>,
+pub(crate) struct Shown(Option<Registration>);
+
+impl Symbols for Shown {
+    fn function_at(&self, address: u64) -> Option<Function<'_>> {
+        self.0.as_ref()?.function_at(address)
+    }
 }
 
 /// An image that reports name, and debuggers see. Dropping it ends both.
-#[derive(Debug)]
-pub(crate) struct Listing(*mut Entry);
+pub(crate) type Listing = crash::Listing<parking_lot::RawMutex, Shown>;
 
-// SAFETY: the entry is this listing's own; others only read it, and only while it is in the list.
-unsafe impl Send for Listing {}
-// SAFETY: a shared listing gives nothing out.
-unsafe impl Sync for Listing {}
-
-impl Listing {
-    /// Lists the image of a module, which lies at `addresses` and was made of `file`.
-    pub(crate) fn new(name: &str, addresses: Range<u64>, file: &[u8]) -> Self {
-        let registration = Registration::new(file, addresses.start);
-        let next = AtomicPtr::new(ptr::null_mut());
-        let entry =
-            Box::into_raw(Box::new(Entry { next, name: name.into(), addresses, registration }));
-        let _guard = WRITERS.lock();
-        // SAFETY: the entry was just made, and nobody else knows it.
-        let new = unsafe { &*entry };
-        // Relaxed: the lock orders changes, and the store below shows the entry.
-        new.next.store(FIRST.load(Ordering::Relaxed), Ordering::Relaxed);
-        // SeqCst: as a release it pairs with the loads of `Reading::find`.
-        FIRST.store(entry, Ordering::SeqCst);
-        Self(entry)
-    }
-}
-
-impl Drop for Listing {
-    fn drop(&mut self) {
-        let guard = WRITERS.lock();
-        let mut link = &FIRST;
-        // Relaxed: only holders of the lock write links.
-        while let Some(entry) = ptr::NonNull::new(link.load(Ordering::Relaxed)) {
-            // SAFETY: the lock is held, and an entry in the list lives until it is taken out.
-            let next = unsafe { &entry.as_ref().next };
-            if entry.as_ptr() == self.0 {
-                // SeqCst: before the look at the readers, in the one order of all such operations.
-                link.store(next.load(Ordering::Relaxed), Ordering::SeqCst);
-                break;
-            }
-            link = next;
-        }
-        drop(guard);
-        // SeqCst: pairs with the count in `Reading::new`. Whoever is not counted here finds a list
-        // without the entry.
-        if READERS.load(Ordering::SeqCst) == 0 {
-            // SAFETY: `new` made it with a box; it is out of the list, and nobody reads.
-            drop(unsafe { Box::from_raw(self.0) });
-        }
-    }
-}
-
-/// A look at the list, while which nothing that it leads to goes.
-struct Reading(());
-
-impl Reading {
-    fn new() -> Self {
-        // SeqCst: pairs with the look in `Listing::drop`; it comes before the loads of `find`.
-        READERS.fetch_add(1, Ordering::SeqCst);
-        Self(())
-    }
-
-    /// The image in which an address lies.
-    fn find(&self, address: u64) -> Option<&Entry> {
-        // SeqCst: pairs with the stores of `Listing`.
-        let mut next = FIRST.load(Ordering::SeqCst);
-        // SAFETY: it was in the list after this reader was counted, so that its owner leaves it.
-        while let Some(entry) = unsafe { next.as_ref() } {
-            if entry.addresses.contains(&address) {
-                return Some(entry);
-            }
-            next = entry.next.load(Ordering::SeqCst);
-        }
-        None
-    }
-}
-
-impl Drop for Reading {
-    fn drop(&mut self) {
-        // SeqCst: after the last use of an entry, for an owner that looks now.
-        READERS.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-/// `NAME+0xOFFSET (FUNCTION+0xOFFSET)`.
-struct Place<'a>(&'a Entry, u64);
-
-impl fmt::Display for Place<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(entry, address) = *self;
-        write!(f, "{}+{:#x}", entry.name, address.wrapping_sub(entry.addresses.start))?;
-        let function = entry.registration.as_ref().and_then(|shown| shown.function_at(address));
-        if let Some(Function { name, offset }) = function {
-            write!(f, " ({}+{offset:#x})", name.escape_ascii())?;
-        }
-        Ok(())
-    }
+/// Lists the image of a module, which lies at `addresses` and was made of `file`.
+///
+/// # Errors
+/// [`OutOfMemory`].
+pub(crate) fn list(name: &str, addresses: Range<u64>, file: &[u8]) -> Result<Listing, OutOfMemory> {
+    let shown = Shown(Registration::new(file, addresses.start));
+    IMAGES.list(name, addresses, shown)
 }
 
 /// A fault, as the handler is told of it.
@@ -204,48 +109,27 @@ impl Drop for Turn {
     }
 }
 
-/// The stack is searched in such pieces, none of which crosses a page.
-const PIECE_BYTES: usize = 512;
-const MAX_PIECES: u64 = 64;
-/// So many callers are named.
-const MAX_CALLERS: usize = 16;
-
 /// Writes to the standard error output where in modules a thread was, and where it was called from.
 /// Nothing, and `None`, if no module has to do with it. May be called in a signal handler.
-///
-/// Modules have neither frame pointers nor tables for unwinding. So everything on the stack counts as a
-/// caller that is the address behind a call in a module; now and then it is one that has returned.
 pub(crate) fn report(fault: &Fault) -> Option<Turn> {
-    let reading = Reading::new();
     let mut turn = None;
-    if let Some(entry) = reading.find(fault.instruction) {
-        turn = Some(open(fault, "in a module:")?);
-        line(format_args!("supdrv:   {}", Place(entry, fault.instruction)));
-    }
-    let mut callers = 0;
-    let first = fault.stack - fault.stack % PIECE_BYTES as u64;
-    for index in 0..MAX_PIECES {
-        let Some(start) = first.checked_add(index * PIECE_BYTES as u64) else { break };
-        let mut piece = [0; PIECE_BYTES];
-        if !peek(start, &mut piece) {
-            break;
+    let place = crash::Fault { instruction: fault.instruction, stack: fault.stack };
+    IMAGES.trace(place, peek, |step, place| {
+        if turn.is_none() {
+            turn = match step {
+                Step::Fault => open(fault, "in a module:"),
+                Step::Caller => open(fault, "called from a module:"),
+            };
         }
-        for (place, word) in (start..).step_by(8).zip(piece.as_chunks().0) {
-            let address = u64::from_le_bytes(*word);
-            let Some(entry) = reading.find(address) else { continue };
-            if place < fault.stack || !follows_call(address) {
-                continue;
-            }
-            if turn.is_none() {
-                turn = Some(open(fault, "called from a module:")?);
-            }
-            line(format_args!("supdrv:   called from {}", Place(entry, address)));
-            callers += 1;
-            if callers == MAX_CALLERS {
-                return turn;
-            }
+        if turn.is_none() {
+            return ControlFlow::Break(());
         }
-    }
+        match step {
+            Step::Fault => line(format_args!("supdrv:   {place}")),
+            Step::Caller => line(format_args!("supdrv:   called from {place}")),
+        }
+        ControlFlow::Continue(())
+    });
     turn
 }
 
@@ -258,16 +142,6 @@ fn open(fault: &Fault, how: &str) -> Option<Turn> {
     }
     line(format_args!("supdrv: {}, address {:#x}, {how}", fault.signal, fault.address));
     Some(turn)
-}
-
-/// Whether an address is the one behind a call: `E8` with a distance, or `FF /2` with its operand.
-fn follows_call(address: u64) -> bool {
-    let mut code = [0; 7];
-    if !address.checked_sub(7).is_some_and(|start| peek(start, &mut code)) {
-        return false;
-    }
-    let is_indirect = |pair: &[u8]| matches!(pair, [0xff, operand] if operand >> 3 & 7 == 2);
-    code[2] == 0xe8 || code.windows(2).any(is_indirect)
 }
 
 /// Reads memory that may not be there: the system does it, and says so.
@@ -305,50 +179,24 @@ mod tests {
     use std::time::Duration;
 
     use sup_modules::HELLO;
+    use sup_ring0::crash::MAX_CALLERS;
 
     use super::*;
 
     /// Where no image is.
     const BASE: u64 = 1 << 60;
 
-    /// Readers of one test would keep the entries of another.
-    static ALONE: Mutex<()> = Mutex::new(());
-
     #[test]
-    fn an_address_is_named_as_long_as_its_image_is_listed() {
-        let _alone = ALONE.lock();
-        let place = |address| {
-            let reading = Reading::new();
-            reading.find(address).map(|entry| Place(entry, address).to_string())
-        };
-        let plain = Listing::new("plain", BASE..BASE + 0x1000, b"");
-        let hello = Listing::new("hello", BASE + 0x1000..BASE + 0x9000, HELLO.image);
+    fn functions_are_those_that_debuggers_see() {
+        let listing = list("hello", BASE..BASE + 0x9000, HELLO.image).unwrap();
+        let shown = Shown(Registration::new(HELLO.image, BASE));
         let elf = sup_ring0::elf::Elf::parse(HELLO.image).unwrap();
         let offset = elf.find_symbol("helloServiceReqHandler").unwrap().offset as u64;
-        assert_eq!(
-            place(BASE + 0x1000 + offset + 1),
-            Some(format!("hello+{:#x} (helloServiceReqHandler+0x1)", offset + 1))
-        );
-        assert_eq!(place(BASE + 0xfff).as_deref(), Some("plain+0xfff"));
-        drop(plain);
-        assert_eq!(place(BASE + 0xfff), None);
-        assert!(place(BASE + 0x1000).is_some());
-        drop(hello);
-        assert_eq!(place(BASE + 0x1000), None);
-    }
-
-    #[test]
-    fn an_entry_stays_as_long_as_somebody_reads() {
-        let _alone = ALONE.lock();
-        let listing = Listing::new("kept", BASE + 0xa000..BASE + 0xb000, b"");
-        let reading = Reading::new();
-        let entry = reading.find(BASE + 0xa000).unwrap();
-        let kept = listing.0;
+        let name = &b"helloServiceReqHandler"[..];
+        assert_eq!(shown.function_at(BASE + offset + 1), Some(Function { name, offset: 1 }));
+        assert_eq!(shown.function_at(BASE - 1), None);
+        assert_eq!(Shown(None).function_at(BASE + offset), None);
         drop(listing);
-        assert_eq!((&*entry.name, reading.find(BASE + 0xa000).is_none()), ("kept", true));
-        drop(reading);
-        // SAFETY: its owner left it, and the only reader has gone.
-        drop(unsafe { Box::from_raw(kept) });
     }
 
     #[test]
@@ -360,20 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_stands_behind_a_call_is_a_caller() {
-        // call rel32; call [rip+0]; call rax; mov rax, rbx; padding.
-        const CODE: [u8; 24] = [
-            0x90, 0x90, 0xe8, 0, 0, 0, 0, 0xff, 0x15, 0, 0, 0, 0, 0xff, 0xd0, 0x48, 0x89, 0xd8,
-            0x90, 0x90, 0x90, 0x90, 0x90, 0x90,
-        ];
-        let follows = |offset: u64| follows_call(CODE.as_ptr().addr() as u64 + offset);
-        assert!(follows(7) && follows(13) && follows(15));
-        assert!(!follows(24) && !follows(22));
-    }
-
-    #[test]
     fn a_turn_is_one_threads_and_does_not_wait_for_itself() {
-        let _alone = ALONE.lock();
         let turn = Turn::take();
         let nested = Turn::take();
         assert_eq!((turn.is_own, nested.is_own), (true, false));
@@ -440,7 +275,7 @@ mod tests {
             code
         };
         let start = CODE.as_ptr().addr() as u64;
-        let _listing = Listing::new("together", start..start + CODE.len() as u64, b"");
+        let _listing = list("together", start..start + CODE.len() as u64, b"").unwrap();
         let barrier = Barrier::new(1 + THREADS);
         let turn = Turn::take();
         thread::scope(|scope| {

@@ -13,6 +13,7 @@ use std::ffi::CStr;
 use std::ptr;
 
 use parking_lot::Mutex;
+use sup_ring0::crash::Function;
 
 /// Corresponds to `struct jit_code_entry` of gdb's manual.
 #[repr(C)]
@@ -124,15 +125,6 @@ impl Registration {
             Some(Function { name, offset })
         })
     }
-}
-
-/// Where in a function an address lies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Function<'a> {
-    /// As the compiler wrote it.
-    pub(crate) name: &'a [u8],
-    /// Bytes from its start.
-    pub(crate) offset: u64,
 }
 
 impl Drop for Registration {

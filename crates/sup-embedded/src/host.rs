@@ -168,7 +168,7 @@ impl Host for EmbeddedHost {
     ) -> Result<Self::Image, LoadError> {
         let (exports, segments) = (exports::<Self>(), self.segments());
         let mut image = MappedImage::<ImagePages>::load(file, exports, segments, provide)?;
-        image.memory_mut().show(name, file);
+        image.memory_mut().show(name, file)?;
         Ok(image)
     }
 

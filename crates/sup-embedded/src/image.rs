@@ -8,7 +8,7 @@ use sup_ring0::elf::Protection;
 use sup_ring0::mapper::ImageMemory;
 
 use crate::calls::ThreadCalls;
-use crate::crash::Listing;
+use crate::crash::{self, Listing};
 use crate::mapping::Mapping;
 use crate::signals;
 
@@ -62,11 +62,15 @@ impl ImageMemory for ImagePages {
 
 impl ImagePages {
     /// Shows the image of a module, which was made of `file`, to debuggers and in crash reports.
-    pub(crate) fn show(&mut self, name: &str, file: &[u8]) {
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY`.
+    pub(crate) fn show(&mut self, name: &str, file: &[u8]) -> Result<(), Status> {
         let start = self.mapping.address();
         let addresses = start..start + self.mapping.bytes() as u64;
-        self.listing = Some(Listing::new(name, addresses, file));
+        self.listing = Some(crash::list(name, addresses, file)?);
         signals::install();
+        Ok(())
     }
 
     fn protect(&self, range: Range<usize>, flags: MprotectFlags) -> Result<(), Status> {

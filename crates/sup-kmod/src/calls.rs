@@ -5,6 +5,8 @@
 //! what finds its slot taken (a call within a call, or a task that shares it) in a list behind a lock. Only
 //! a panic of a module searches. It takes the frame that lies lowest on its stack: that began last.
 //!
+//! A task that dies in a module leaves its calls at once ([`forget_dead`]): its stack goes.
+//!
 //! Neighbours: `sup_ring0::calls` says what they are for. Lock order: a list's spin lock is innermost.
 //! Invariant: slots and lists hold the frames of calls that have not returned, each once.
 
@@ -59,6 +61,21 @@ fn walk(list: &List) -> impl Iterator<Item = &Frame> {
     core::iter::successors(list.0.map(at), move |frame| frame.next.get().map(at))
 }
 
+/// The first frame of a task.
+fn first_of(list: &List, task: usize) -> Option<NonNull<Frame>> {
+    walk(list).find(|frame| frame.thread.get() == task).map(NonNull::from)
+}
+
+/// Takes a frame out of the list, if it is in it.
+fn unlink(list: &mut List, frame: &Frame) {
+    let this = Some(NonNull::from(frame));
+    if list.0 == this {
+        list.0 = frame.next.get();
+    } else if let Some(before) = walk(list).find(|other| other.next.get() == this) {
+        before.next.set(frame.next.get());
+    }
+}
+
 impl Place {
     /// Notes a frame for which there is no slot.
     #[inline(never)]
@@ -70,13 +87,7 @@ impl Place {
 
     #[inline(never)]
     fn remove(&self, frame: &Frame) {
-        let mut list = self.list.lock();
-        let this = Some(NonNull::from(frame));
-        if list.0 == this {
-            list.0 = frame.next.get();
-        } else if let Some(before) = walk(&list).find(|other| other.next.get() == this) {
-            before.next.set(frame.next.get());
-        }
+        unlink(&mut self.list.lock(), frame);
     }
 
     /// The frame in the slot, if it is this task's.
@@ -85,6 +96,34 @@ impl Place {
         // frame in the slot is written and read by the owner alone.
         let is_mine = self.owner.load(Ordering::Relaxed) == task;
         if is_mine { NonNull::new(self.slot.load(Ordering::Relaxed)) } else { None }
+    }
+}
+
+/// Forgets the calls of the running task, which has died in the innermost: nobody comes back to them, and the stack
+/// that they lie on goes. Tells `visit` the function of each.
+///
+/// # Context
+/// Any, also an NMI. If the task died while the list of its place was locked, what is in there stays.
+///
+/// # Safety
+/// The task never goes on where it was.
+pub(crate) unsafe fn forget_dead(mut visit: impl FnMut(u64)) {
+    let task = task::current_address();
+    let Some(place) = place_of(task) else { return };
+    if let Some(mut list) = place.list.try_lock() {
+        while let Some(frame) = first_of(&list, task) {
+            // SAFETY: it was in the list, so that it lives, on the stack of this very task.
+            let frame = unsafe { frame.as_ref() };
+            visit(frame.callee);
+            unlink(&mut list, frame);
+        }
+    }
+    if let Some(frame) = place.in_slot(task) {
+        // SAFETY: the frame was not left, and its stack is still this task's.
+        visit(unsafe { frame.as_ref() }.callee);
+        place.slot.store(ptr::null_mut(), Ordering::Relaxed);
+        // Release: pairs with the acquire in `enter`.
+        place.owner.store(0, Ordering::Release);
     }
 }
 

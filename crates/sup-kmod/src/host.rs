@@ -192,7 +192,10 @@ impl Host for KernelHost {
                 ),
             )
         })?;
-        MappedImage::load(file, exports::<Self>(), self.0.segments, provide)
+        let (exports, segments) = (exports::<Self>(), self.0.segments);
+        let mut image = MappedImage::<ImagePages>::load(file, exports, segments, provide)?;
+        image.memory_mut().show(name, file)?;
+        Ok(image)
     }
 
     fn module_policy(&self) -> &ModulePolicy {

@@ -16,11 +16,14 @@ use sup_ring0::elf::Protection;
 use sup_ring0::mapper::ImageMemory;
 
 use crate::calls::TaskCalls;
+use crate::crash::{self, Listing};
 use crate::pages::{KernelMapping, Pages, flush};
 use crate::shim::page::KernelAccess;
 
 /// Memory for one image.
 pub(crate) struct ImagePages {
+    /// For reports of faults, which forget the image before it goes.
+    listing: Option<Listing>,
     running: KernelMapping,
     /// `None` once the image is sealed.
     writable: Option<KernelMapping>,
@@ -36,13 +39,17 @@ impl ImageMemory for ImagePages {
             let pages = Arc::try_new(Pages::allocate(count, Placement::Anywhere)?)?;
             let running = KernelMapping::new(&pages, KernelAccess::Read)?;
             let writable = Some(KernelMapping::new(&pages, KernelAccess::ReadWrite)?);
-            Ok(Self { running, writable })
+            Ok(Self { listing: None, running, writable })
         };
         make().map_err(|_: Status| Status::VERR_NO_EXEC_MEMORY)
     }
 
     fn base(&self) -> R0Ptr {
         R0Ptr::new(self.running.address())
+    }
+
+    fn is_lost(&self) -> bool {
+        self.listing.as_ref().is_some_and(Listing::is_lost)
     }
 
     fn writable(&mut self) -> &mut [u8] {
@@ -75,6 +82,16 @@ impl ImageMemory for ImagePages {
 }
 
 impl ImagePages {
+    /// Lets reports of faults name the image of a module, which was made of `file`.
+    ///
+    /// # Errors
+    /// `VERR_NO_MEMORY`.
+    pub(crate) fn show(&mut self, name: &str, file: &[u8]) -> Result<(), Status> {
+        let bytes = (self.running.pages().count() as usize).saturating_mul(PAGE_SIZE);
+        self.listing = Some(crash::list(name, self.base(), bytes, file)?);
+        Ok(())
+    }
+
     fn protect(&mut self, range: Range<u32>, access: KernelAccess) -> Result<(), Status> {
         // SAFETY: `seal` has the image exclusively, and no reference into this mapping was ever made.
         unsafe { self.running.protect(range, access) }.map_err(|_| Status::VERR_NO_EXEC_MEMORY)

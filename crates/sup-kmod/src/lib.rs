@@ -12,6 +12,7 @@
 //! | waits | a queue of tasks with absolute deadlines ([`wait`]) |
 //! | locks | the kernel's queued spin lock, and a sleeping lock of one word ([`lock`]) |
 //! | timer | high-resolution timers, one for each processor in asynchronous mode ([`timer`]) |
+//! | faults in modules | named in the kernel's log ([`crash`]) |
 //! | requests | `ioctl` on an open file, which is a session ([`device`]); packets of other kernel modules ([`idc`]) |
 //!
 //! This is one of the crates that contain `unsafe`. Invariant: no function of the shim is called but
@@ -31,6 +32,7 @@ extern crate alloc;
 mod allocator;
 mod calls;
 mod cpu;
+mod crash;
 mod device;
 mod gip;
 mod host;

@@ -28,6 +28,8 @@ use crate::naked::return_instruction;
 pub struct Frame {
     /// The stack pointer, below the registers that `enter` saved.
     stack: UnsafeCell<u64>,
+    /// The function that is called: in an image, or the module's word for it.
+    pub callee: u64,
     /// For the backend: whose frame it is.
     pub thread: Cell<usize>,
     /// For the backend: the frame that it finds behind this one.
@@ -62,12 +64,17 @@ struct Work<W, T> {
     result: Option<T>,
 }
 
-/// Calls `work`, which calls a module. `None` if the module abandoned the call.
+/// Calls `work`, which calls the function `callee` of a module. `None` if the module abandoned the call.
 ///
 /// `work` and its result are `Copy`: nothing that would have to be dropped is on the stack that an
 /// abandoned call leaves behind.
-pub fn call<C: Calls, T: Copy>(work: impl FnOnce() -> T + Copy) -> Option<T> {
-    let frame = Frame { stack: UnsafeCell::new(0), thread: Cell::new(0), next: Cell::new(None) };
+pub fn call<C: Calls, T: Copy>(callee: *const (), work: impl FnOnce() -> T + Copy) -> Option<T> {
+    let frame = Frame {
+        stack: UnsafeCell::new(0),
+        callee: callee.addr() as u64,
+        thread: Cell::new(0),
+        next: Cell::new(None),
+    };
     let mut work = Work { work, result: None };
     // SAFETY: the frame is a local variable that is not moved, and left below.
     unsafe { C::enter(&frame) };
@@ -195,6 +202,9 @@ mod tests {
         static INNERMOST: StdCell<Option<NonNull<Frame>>> = const { StdCell::new(None) };
     }
 
+    /// Whom the frames have to do with is for backends.
+    const NOBODY: *const () = core::ptr::null();
+
     struct Threads;
 
     // SAFETY: the variable is the thread's own, and holds its frames in the order of their calls.
@@ -225,21 +235,21 @@ mod tests {
 
     #[test]
     fn a_call_that_ends_has_a_result() {
-        assert_eq!(call::<Threads, _>(|| 7), Some(7));
+        assert_eq!(call::<Threads, _>(NOBODY, || 7), Some(7));
         assert_eq!(INNERMOST.get(), None);
     }
 
     #[test]
     fn a_call_that_is_abandoned_has_none_and_leaves_the_caller_as_it_was() {
         let values = std::hint::black_box([1_u64, 2, 3, 4, 5, 6, 7, 8]);
-        assert_eq!(call::<Threads, _>(|| give_up(9)), None);
+        assert_eq!(call::<Threads, _>(NOBODY, || give_up(9)), None);
         assert_eq!(values.iter().sum::<u64>(), 36);
         assert_eq!(INNERMOST.get(), None);
     }
 
     #[test]
     fn only_the_innermost_call_is_abandoned() {
-        let outer = call::<Threads, _>(|| (call::<Threads, _>(|| give_up(3)), 5));
+        let outer = call::<Threads, _>(NOBODY, || (call::<Threads, _>(NOBODY, || give_up(3)), 5));
         assert_eq!(outer, Some((None, 5)));
     }
 

@@ -37,7 +37,7 @@ impl NativeFactory {
     fn call<C: Calls>(&self, session: SessionHandle, uuid: &CStr) -> R0Ptr {
         let (factory, function) = (self.factory, self.function);
         let (session, uuid) = (session_pointer(session), uuid.as_ptr());
-        let interface = calls::call::<C, _>(|| {
+        let interface = calls::call::<C, _>(function as *const (), || {
             // SAFETY: the module promised the prototype by registering; the driver keeps a factory from
             // going while a query runs in it, and the text is terminated.
             unsafe { function(factory, session, uuid) }

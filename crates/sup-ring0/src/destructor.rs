@@ -40,7 +40,7 @@ impl NativeDestructor {
         let (function, user1, user2) = (self.function, self.user1, self.user2);
         let object = object.0.get() as usize as *mut c_void;
         // A destructor that panics has told so, and there is nobody to answer to.
-        let _ = calls::call::<C, _>(|| {
+        let _ = calls::call::<C, _>(function as *const (), || {
             // SAFETY: `new` was promised that the function can be called with these values; the driver
             // runs a destructor once, and forgets it before the image that holds it is unmapped.
             unsafe { function(object, user1, user2) };

@@ -3,6 +3,7 @@
 //! * [`elf`] checks an image file and relocates it; safe code, hostile input.
 //! * [`mapper`] puts a checked image into executable memory, writable or executable but never both.
 //! * [`calls`] lets a module abandon the call that it is in, which is what a panic does.
+//! * [`crash`] names the modules, and the functions in them, that a fault has to do with.
 //! * [`exports`] is the table of functions that modules may import: the C face of the driver's
 //!   services, under the header's names.
 //! * [`absolute`] has the symbols whose addresses are values.
@@ -32,6 +33,7 @@ extern crate std;
 pub mod absolute;
 pub mod calls;
 pub mod components;
+pub mod crash;
 pub mod destructor;
 pub mod elf;
 pub mod exports;

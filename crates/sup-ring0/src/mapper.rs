@@ -40,6 +40,11 @@ pub trait ImageMemory: Sized + Send + Sync + 'static {
     /// All of it. Only before it is sealed.
     fn writable(&mut self) -> &mut [u8];
 
+    /// Whether a thread died in a call into the image. It stays so.
+    fn is_lost(&self) -> bool {
+        false
+    }
+
     /// Gives every segment its protection, and everything else none. Whole pages, in ascending order,
     /// without overlap; nothing is both writable and executable afterwards.
     ///
@@ -161,6 +166,10 @@ impl<M: ImageMemory> Image for MappedImage<M> {
         self.callable(entry).map(|_| entry)
     }
 
+    fn is_lost(&self) -> bool {
+        self.memory.is_lost()
+    }
+
     fn call_init(&self, entry: EntryPoint, module: R0Ptr) -> Status {
         let Some(function) = self.callable(entry) else { return Status::VERR_INVALID_POINTER };
         type Init = unsafe extern "C" fn(*mut c_void) -> i32;
@@ -168,7 +177,7 @@ impl<M: ImageMemory> Image for MappedImage<M> {
         // `self`; that the exported `ModuleInit` has the header's prototype is the module's promise,
         // which whoever loads ring-0 code vouches for.
         let init = unsafe { core::mem::transmute::<*const (), Init>(function) };
-        let status = calls::call::<M::Calls, _>(|| {
+        let status = calls::call::<M::Calls, _>(function, || {
             // SAFETY: the prototype is the header's; the argument is an opaque value that the module
             // only hands back.
             unsafe { init(module.get() as usize as *mut c_void) }
@@ -183,7 +192,7 @@ impl<M: ImageMemory> Image for MappedImage<M> {
         // `ModuleTerm` has the header's prototype is the module's promise.
         let term = unsafe { core::mem::transmute::<*const (), Term>(function) };
         // A module that panics here has told so, and there is nobody to answer to.
-        let _ = calls::call::<M::Calls, _>(|| {
+        let _ = calls::call::<M::Calls, _>(function, || {
             // SAFETY: the prototype is the header's; the driver calls it once, after the last other
             // call.
             unsafe { term(module.get() as usize as *mut c_void) };
@@ -203,7 +212,7 @@ impl<M: ImageMemory> Image for MappedImage<M> {
             None => core::ptr::null_mut(),
         };
         let (session, operation, argument) = (call.session, call.operation, call.argument);
-        let status = calls::call::<M::Calls, _>(|| {
+        let status = calls::call::<M::Calls, _>(function, || {
             // SAFETY: the prototype is the header's; the packet is null or `cbReq` bytes, as its header
             // says, aligned to 8, exclusively borrowed for the time of the call, so the handler may
             // change it.
@@ -231,7 +240,7 @@ impl<M: ImageMemory> Image for MappedImage<M> {
         };
         let vm = call.vm.get() as usize as *mut c_void;
         let VmmCall { cpu, operation, argument, session, .. } = call;
-        let status = calls::call::<M::Calls, _>(|| {
+        let status = calls::call::<M::Calls, _>(function, || {
             // SAFETY: the prototype is that of the entry; the packet is null or `cbReq` bytes, as its
             // header says, aligned to 8, exclusively borrowed for the time of the call; the VM is whatever
             // ring 3 said, which the entry knows and checks.
@@ -248,7 +257,7 @@ impl<M: ImageMemory> Image for MappedImage<M> {
         // `VMMR0EntryFast` has this prototype is the module's promise.
         let entry = unsafe { core::mem::transmute::<*const (), Entry>(function) };
         // A module that panics here has told so; what came of the call is in the VM, if anywhere.
-        let _ = calls::call::<M::Calls, _>(move || {
+        let _ = calls::call::<M::Calls, _>(function, move || {
             // SAFETY: the prototype is that of the entry; the VM is an object or a block of the session,
             // which the driver keeps for the time of the call.
             unsafe { entry(vm.get() as usize as *mut c_void, cpu, operation) };

@@ -56,7 +56,7 @@ impl<C: Calls> NativeTracer<C> {
     fn provider(&self, function: sup_abi::PFNTRACERPROVIDER, provider: &NativeProvider) -> Status {
         let Some(function) = function else { return Status::VERR_INVALID_POINTER };
         let (registration, core) = (self.registration, provider.core());
-        let status = calls::call::<C, _>(|| {
+        let status = calls::call::<C, _>(function as *const (), || {
             // SAFETY: the tracer promised the prototype by registering; the core stays where it is until
             // the driver drops the provider, and the driver calls this under its lock.
             unsafe { function(registration, core) }
@@ -73,7 +73,7 @@ impl<C: Calls + 'static> Tracer for NativeTracer<C> {
         let mut word = usize::MAX;
         let (registration, session, word_at) =
             (self.registration, session_pointer(session), &raw mut word);
-        let status = calls::call::<C, _>(|| {
+        let status = calls::call::<C, _>(function as *const (), || {
             // SAFETY: the tracer promised the prototype by registering; the word is this function's own,
             // and nobody else uses it during the call.
             unsafe { function(registration, session, cookie, argument as usize, word_at) }
@@ -96,7 +96,7 @@ impl<C: Calls + 'static> Tracer for NativeTracer<C> {
         let (registration, session, value_at) =
             (self.registration, session_pointer(session), &raw mut value);
         let [word, command, argument] = [word, command, argument].map(|word| word as usize);
-        let status = calls::call::<C, _>(|| {
+        let status = calls::call::<C, _>(function as *const (), || {
             // SAFETY: the tracer promised the prototype by registering; the number is this function's own,
             // and nobody else uses it during the call.
             unsafe { function(registration, session, word, command, argument, value_at) }
@@ -108,7 +108,7 @@ impl<C: Calls + 'static> Tracer for NativeTracer<C> {
         let Some(function) = self.functions.pfnTracerClose else { return };
         let (registration, session) = (self.registration, session_pointer(session));
         // A tracer that panics has told so, and there is nobody to answer to.
-        let _ = calls::call::<C, _>(|| {
+        let _ = calls::call::<C, _>(function as *const (), || {
             // SAFETY: the tracer promised the prototype by registering.
             unsafe { function(registration, session, word as usize) };
         });
@@ -138,7 +138,7 @@ impl<C: Calls + 'static> Tracer for NativeTracer<C> {
         let (header, location) = (header.get() as usize, location.get() as usize);
         let context = &raw const *context;
         // A tracer that panics has told so, and there is nobody to answer to.
-        let _ = calls::call::<C, _>(|| {
+        let _ = calls::call::<C, _>(function as *const (), || {
             // SAFETY: the tracer promised the prototype by registering; the context is there for the call,
             // and so are the driver's copies of header and location, which the module that was hit keeps.
             unsafe {

@@ -16,7 +16,7 @@
 //!
 //! [`games`] holds the tests by subject, [`programs`] runs those in C, [`kill`] the dying processes, [`cycles`] the insertions,
 //! [`client`] another module of the kernel, [`hotplug`] the processors that come and go,
-//! [`install`] brings the driver onto the machine, [`lockdown`] what is refused there, [`faults`] the refused allocations, [`fuzz`] the noise and
+//! [`install`] brings the driver onto the machine, [`oops`] has a module fault, [`lockdown`] what is refused there, [`faults`] the refused allocations, [`fuzz`] the noise and
 //! [`figures`] the costs. [`check`] runs and reports, [`process`] makes processes, [`device`] speaks
 //! to the driver without the library, [`region`] is memory to misbehave with, [`observer`] sees what
 //! the driver holds, [`random`] are numbers to choose by.
@@ -34,6 +34,7 @@ mod install;
 mod kill;
 mod lockdown;
 mod observer;
+mod oops;
 mod process;
 mod programs;
 mod random;
@@ -76,6 +77,8 @@ enum Command {
     Programs(programs::Args),
     /// Counts what calls cost, beside bare ones
     Figures(figures::Args),
+    /// Lets a module fault, and looks for what the kernel's log says of it; the driver stays in use
+    Oops(oops::Args),
     /// Locks the kernel down and tries to load code; the machine stays locked down
     Lockdown,
     /// What a test starts by `exec`
@@ -95,6 +98,7 @@ fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Faults(args) => faults::run(&args),
         Command::Figures(args) => figures::run(&args),
+        Command::Oops(args) => oops::run(&args),
         Command::Lockdown => lockdown::run(),
         Command::Inherited(args) => games::exec::run(&args),
     };

@@ -21,7 +21,8 @@ pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
         Suite::install(),
         Suite::hotplug(),
     ];
-    guest(project, with_c("6.1"), &own)
+    // Last, since nothing is to be relied on after an oops.
+    guest(project, with_c("6.1"), &[&own[..], &oopses()].concat())
 }
 
 pub(super) fn linux_6_12(project: &Project) -> Result<Verdict> {
@@ -34,7 +35,13 @@ pub(super) fn linux_6_12(project: &Project) -> Result<Verdict> {
 
 pub(super) fn linux_7_2(project: &Project) -> Result<Verdict> {
     let own = ["games", "programs"].map(|name| Suite::kernel(name, None));
-    guest(project, with_c("7.2"), &[&own[..], &[Suite::client()]].concat())
+    let client = [Suite::client()];
+    guest(project, with_c("7.2"), &[&own[..], &client, &oopses()].concat())
+}
+
+/// A module that faults, in each way.
+fn oopses() -> [Suite; 4] {
+    ["write", "call", "divide", "undefined"].map(Suite::oops)
 }
 
 /// Slower by an order of magnitude: the kernel checks every access and every lock.

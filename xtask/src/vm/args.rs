@@ -42,6 +42,9 @@ pub(crate) struct VmRunArgs {
     /// Leave the kernel's driver out
     #[arg(long)]
     pub(crate) without_module: bool,
+    /// Fail unless the kernel has an oops meanwhile, exactly one
+    #[arg(long)]
+    pub(crate) expect_oops: bool,
     /// The command, after `--`
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<String>,

@@ -149,9 +149,16 @@ impl Account {
         }
     }
 
-    /// Adds what the kernel's log says, and that the job was not finished.
-    fn close(&mut self, machine: &Machine) -> Result<()> {
-        let log = machine.read_log()?;
+    /// Adds what the kernel's log says, and that the job was not finished. Each run in `oopses` has to have caused
+    /// one.
+    fn close(&mut self, machine: &Machine, oopses: &[&str]) -> Result<()> {
+        let mut log = machine.read_log()?;
+        for run in oopses {
+            match log::without_oops(&log, run) {
+                Ok(rest) => log = rest,
+                Err(error) => self.problems.push(format!("{error:#}")),
+            }
+        }
         let path = machine.log.display();
         if let Some(log::Complaint { line, excerpt, count }) = log::complaint(&log) {
             let problem = format!("the kernel's log complains ({count} lines): {line}\n{excerpt}");
@@ -167,11 +174,16 @@ impl Account {
     }
 }
 
-/// Runs a prepared guest to its end, and hands on what comes from it as it comes.
+/// Runs a prepared guest to its end, and hands on what comes from it as it comes. The runs named in `oopses` cause
+/// an oops of the kernel, exactly one each.
 ///
 /// # Errors
 /// The log cannot be read. What the guest did wrong is in the account.
-pub(super) fn run(machine: &Machine, mut show: impl FnMut(&Piece)) -> Result<Account> {
+pub(super) fn run(
+    machine: &Machine,
+    oopses: &[&str],
+    mut show: impl FnMut(&Piece),
+) -> Result<Account> {
     let mut account = Account::default();
     let mut splitter = Splitter::default();
     let mut started = Instant::now();
@@ -188,7 +200,7 @@ pub(super) fn run(machine: &Machine, mut show: impl FnMut(&Piece)) -> Result<Acc
     if let Err(error) = ended {
         account.problems.push(format!("{error:#}"));
     }
-    account.close(machine)?;
+    account.close(machine, oopses)?;
     show_log_if_wanted(machine)?;
     Ok(account)
 }
@@ -201,7 +213,7 @@ pub(super) fn run_on_terminal(machine: &Machine) -> Result<()> {
     machine.run_on_terminal()?;
     // Leaving with Ctrl-A X is no failure, so only the log is judged.
     let mut account = Account { is_finished: true, ..Account::default() };
-    account.close(machine)?;
+    account.close(machine, &[])?;
     show_log_if_wanted(machine)?;
     ensure!(account.problems.is_empty(), "{}", account.problems.join("\n"));
     Ok(())

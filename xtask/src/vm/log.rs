@@ -3,6 +3,8 @@
 //! The kernel goes on after most of what it complains about, so a program that passed proves nothing
 //! while its log is not clean.
 
+use anyhow::{Context, Result, ensure};
+
 /// A line with one of these is a complaint, wherever in the line it stands.
 const COMPLAINTS: &[&str] = &[
     // Deaths: every one ends its first line with the number of deaths so far, as in `0000 [#1]`.
@@ -55,6 +57,36 @@ pub(super) struct Complaint {
     pub(super) excerpt: String,
     /// How many lines of the log complain.
     pub(super) count: usize,
+}
+
+/// What one oops has to say, each once: its beginning, the death itself, the stack.
+const OOPS: [&[&str]; 3] =
+    [&["BUG: kernel NULL pointer", "BUG: unable to handle"], &[" [#"], &["Call Trace:"]];
+
+/// Takes the one oops out of a log that came while the run of this name was on.
+///
+/// # Errors
+/// There was none, or more than one.
+pub(super) fn without_oops(log: &str, run: &str) -> Result<String> {
+    let lines: Vec<&str> = log.lines().map(|line| line.trim_end_matches('\r')).collect();
+    let begin = format!("guest: begin {run}");
+    let begin = lines.iter().position(|line| message(line) == begin);
+    let begin = begin.with_context(|| format!("the log lacks the beginning of {run}"))?;
+    let length = lines[begin..].iter().position(|line| message(line).starts_with("guest: end"));
+    let during = begin..length.map_or(lines.len(), |length| begin + length);
+    let deaths = lines[during.clone()].iter().filter(|line| line.contains(" [#")).count();
+    ensure!(deaths == 1, "{run} was to cause one oops, and the log has {deaths}");
+    let mut left = OOPS.to_vec();
+    let mut rest = Vec::new();
+    for (number, line) in lines.iter().enumerate() {
+        let is_one_of = |words: &&[&str]| words.iter().any(|word| line.contains(word));
+        let expected = left.iter().position(is_one_of).filter(|_| during.contains(&number));
+        match expected {
+            Some(position) => drop(left.remove(position)),
+            None => rest.push(*line),
+        }
+    }
+    Ok(rest.join("\n"))
 }
 
 /// Looks for complaints in a log.
@@ -145,6 +177,34 @@ mod tests {
             let found = complaint(&log).unwrap_or_else(|| panic!("not found: {line}"));
             assert_eq!((found.count, found.line.as_str()), (1, message(line)));
             assert!(found.excerpt.ends_with("[    9.2] next"), "{}", found.excerpt);
+        }
+    }
+
+    #[test]
+    fn one_oops_is_taken_out_where_it_was_expected_and_nothing_else() {
+        let oops = "[    9.1] BUG: kernel NULL pointer dereference, address: 00000000000001f8\n\
+                    [    9.1] Oops: Oops: 0002 [#1] PREEMPT SMP NOPTI\n\
+                    [    9.1] Call Trace:\n";
+        let log = |before: &str, during: &str, after: &str| {
+            let (begin, end) = ("[    9.0] guest: begin bad\r\n", "[    9.2] guest: end 0\n");
+            format!("{before}{begin}{during}{end}{after}")
+        };
+        let judge = |log: &str| Some(complaint(&without_oops(log, "bad").ok()?));
+        assert_eq!(judge(&log("", oops, "")), Some(None));
+        // None at all, two, one elsewhere, under another name.
+        let second = oops.replace("#1", "#2");
+        for log in [log("", "", ""), log("", &format!("{oops}{second}"), ""), log(oops, "", "")] {
+            assert_eq!(judge(&log), None, "{log}");
+        }
+        assert!(without_oops(&log("", oops, ""), "other").is_err());
+        // Something else beside it.
+        for log in [
+            log("", oops, &second),
+            log("[    8.9] Call Trace:\n", oops, ""),
+            log("", &format!("{oops}[    9.1] Call Trace:\n"), ""),
+            log("", &format!("{oops}[    9.1] BUG: scheduling while atomic: a/1/2\n"), ""),
+        ] {
+            assert!(judge(&log).unwrap().is_some(), "{log}");
         }
     }
 

@@ -20,6 +20,8 @@ pub(crate) struct Suite {
     backend: Backend,
     /// Whether the driver is in the kernel before the program starts.
     is_inserted: bool,
+    /// Whether the kernel has to have an oops meanwhile, exactly one.
+    has_oops: bool,
     command: Vec<String>,
 }
 
@@ -29,7 +31,8 @@ impl Suite {
         let mut command = vec!["sup-conformance".to_owned()];
         command.extend(filter.into_iter().flat_map(|f| ["--filter".to_owned(), f.to_owned()]));
         let is_inserted = backend == Backend::Kernel;
-        Self { name: backend.name().to_owned(), backend, is_inserted, command }
+        let name = backend.name().to_owned();
+        Self { name, backend, is_inserted, has_oops: false, command }
     }
 
     /// A subcommand of `sup-kernel-tests`, so many times if it counts.
@@ -37,7 +40,15 @@ impl Suite {
         let mut command = vec!["sup-kernel-tests".to_owned(), subcommand.to_owned()];
         command.extend(count.into_iter().flat_map(|n| ["--count".to_owned(), n.to_string()]));
         let name = subcommand.to_owned();
-        Self { name, backend: Backend::Kernel, is_inserted: true, command }
+        Self { name, backend: Backend::Kernel, is_inserted: true, has_oops: false, command }
+    }
+
+    /// Has a module fault in this way: `write`, `call`, `divide` or `undefined`.
+    pub(crate) fn oops(fault: &str) -> Self {
+        let mut suite = Self { has_oops: true, ..Self::kernel("oops", None) };
+        suite.name = format!("oops-{fault}");
+        suite.command.extend(["--fault".to_owned(), fault.to_owned()]);
+        suite
     }
 
     /// Takes a processor off line and on again, with drivers that it inserts itself.
@@ -103,7 +114,7 @@ impl Outcome {
 /// The guest cannot be prepared. What fails in it is in the outcome.
 pub(crate) fn run(project: &Project, args: &GuestArgs, suites: &[Suite]) -> Result<Outcome> {
     let mut job = Job::default();
-    for Suite { name, backend, is_inserted, command } in suites {
+    for Suite { name, backend, is_inserted, command, .. } in suites {
         let value = backend.name().to_owned();
         let mut variables = args.variables.clone();
         variables.push(Variable { name: "SUP_BACKEND".to_owned(), value });
@@ -116,7 +127,9 @@ pub(crate) fn run(project: &Project, args: &GuestArgs, suites: &[Suite]) -> Resu
     let needs_driver = suites.iter().any(|suite| suite.backend == Backend::Kernel);
     let driver = if needs_driver { Driver::Included } else { Driver::LeftOut };
     let machine = guest::prepare(project, args, driver, &job)?;
-    let account = guest::run(&machine, |piece| match piece {
+    let oopses: Vec<&str> =
+        suites.iter().filter(|suite| suite.has_oops).map(|suite| &*suite.name).collect();
+    let account = guest::run(&machine, &oopses, |piece| match piece {
         Piece::Record(Record::Begin(name)) => {
             report::line(format_args!("{name}, Linux {}:", args.kernel));
         }

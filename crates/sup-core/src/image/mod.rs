@@ -11,6 +11,9 @@
 //! Identity is the name and the SHA-256 of the file without its signature: other bits under a loaded name
 //! are refused. [`policy`] decides before all else whether a file may be loaded.
 //!
+//! A call whose thread dies in it never returns. The kernel goes on after that, so its image stays: `Live`, with a
+//! reference that nobody gives back ([`Drained::Lost`]).
+//!
 //! Invariant: an image is unmapped when no session refers to it and no call runs in it; entry points
 //! are visible only while it is `Live`.
 
@@ -243,15 +246,25 @@ impl<H: Host> LoadedImage<H> {
         Ok(())
     }
 
-    /// Waits until no call runs in the image; none can begin any more.
-    fn drain(&self) {
+    /// Waits until no call runs in the image, or one has died in it; none can begin any more.
+    fn drain(&self, host: &H) -> Drained {
+        /// Who dies wakes nobody.
+        const LOOK_NS: u64 = 250_000_000;
         // SeqCst: pairs with the two operations in `Call::drop`. Either this thread sees that nothing
         // runs, or the last call sees that somebody waits.
         self.is_draining.store(true, Ordering::SeqCst);
-        let wait = Wait { deadline: Deadline::Never, interruption: Interruption::Ignored };
-        let is_idle = || (self.running.load(Ordering::SeqCst) == 0).then_some(());
-        // An uninterruptible wait without a deadline ends only with what it waits for.
-        let _ = self.drained.wait(wait, is_idle);
+        let end = || match self.running.load(Ordering::SeqCst) {
+            _ if self.image.is_lost() => Some(Drained::Lost),
+            0 => Some(Drained::Idle),
+            _ => None,
+        };
+        loop {
+            let deadline = Deadline::after_nanos(host.now(), LOOK_NS);
+            let wait = Wait { deadline, interruption: Interruption::Ignored };
+            if let Ok(drained) = self.drained.wait(wait, end) {
+                return drained;
+            }
+        }
     }
 
     /// Calls `ModuleTerm`, if there is one.
@@ -260,6 +273,15 @@ impl<H: Host> LoadedImage<H> {
             self.image.call_term(term, self.module);
         }
     }
+}
+
+/// How the calls in an image ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Drained {
+    /// All returned.
+    Idle,
+    /// One never will.
+    Lost,
 }
 
 /// A call that runs in an image, and keeps it mapped.

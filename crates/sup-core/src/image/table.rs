@@ -5,15 +5,15 @@
 //!
 //! Lock order: the table (sleeping), then a session's list (sleeping), then the object registry.
 //!
-//! Invariant: an entry's `references` is the sum of the counts in all sessions' lists; an image is retired
-//! when neither those nor dependents are left.
+//! Invariant: an entry's `references` is the sum of the counts in all sessions' lists, and one more for an image
+//! in which a thread died; an image is retired when neither those nor dependents are left.
 
 use sup_abi::{R0Ptr, Status};
 use sup_alloc::{Arc, Vec};
 
 use super::policy::{Admitted, Signer};
 use super::vmm::{VmmEntries, import, refuse_service};
-use super::{Call, LoadError, LoadedImage, ModuleName, Rest, checked_name};
+use super::{Call, Drained, LoadError, LoadedImage, ModuleName, Rest, checked_name};
 use crate::host::{Host, Image, LogLevel};
 use crate::logger::groups::{Group, LEVEL_1};
 use crate::segments::lock_with_room;
@@ -219,7 +219,10 @@ impl<H: Host> Driver<H> {
         let made = self.bring_up(name, admitted, handler, provider.as_ref());
         let imports = made.as_ref().is_ok_and(|loaded| loaded.provider.is_some());
         let result = made.and_then(|loaded| {
-            self.publish(session, &loaded).inspect_err(|_| self.take_down(&loaded))?;
+            self.publish(session, &loaded).inspect_err(|_| {
+                // Nobody has called it but `ModuleInit`, which has returned.
+                let _ = self.take_down(&loaded);
+            })?;
             self.log_load(&loaded);
             let (base, bytes) = (loaded.image.base(), loaded.image.bytes());
             Ok(Loaded { base, bytes, was_loaded: false, signer: admitted.signer })
@@ -378,7 +381,9 @@ impl<H: Host> Driver<H> {
     /// Takes an image down that lost its last reference, and its name out of the table.
     #[inline(never)]
     pub(super) fn retire(&self, loaded: Arc<LoadedImage<H>>, rest: &Rest<H>) {
-        self.take_down(&loaded);
+        if self.take_down(&loaded) == Drained::Lost {
+            return self.keep_lost(loaded, rest);
+        }
         let (name, provider) = (loaded.name, loaded.provider.clone());
         // Unmaps: before the name can be loaded again, so that two never coexist.
         drop(loaded);
@@ -391,13 +396,29 @@ impl<H: Host> Driver<H> {
         }
     }
 
-    /// Lets the calls in an image end, then its objects and itself. It stays mapped.
-    fn take_down(&self, loaded: &LoadedImage<H>) {
-        loaded.drain();
+    /// Keeps an image in which a thread died, with the reference that it was to lose.
+    #[inline(never)]
+    fn keep_lost(&self, loaded: Arc<LoadedImage<H>>, rest: &Rest<H>) {
+        let name = loaded.name;
+        let sentence = format_args!("module '{name}' stays loaded: a call in it faulted");
+        self.host().log(LogLevel::Error, sentence);
+        if let Some(entry) = self.images().lock().find(&name) {
+            entry.state = State::Live { loaded, references: 1, dependents: 0 };
+        }
+        rest.set(false);
+    }
+
+    /// Lets the calls in an image end, then its objects and itself. It stays mapped. Nothing ends if a thread died
+    /// in it.
+    fn take_down(&self, loaded: &LoadedImage<H>) -> Drained {
+        if loaded.drain(self.host()) == Drained::Lost {
+            return Drained::Lost;
+        }
         self.forget_destructors(loaded);
         loaded.terminate();
         self.withdraw(loaded);
         self.modules().lock().remove(Handle::from_raw(loaded.module.get()));
+        Drained::Idle
     }
 
     /// The module in which a ring-0 address lies, if it is loaded; for messages about it.

@@ -6,6 +6,9 @@ use sup_core::host::LogLevel;
 
 use super::raw;
 
+/// The level of lines that belong to an oops.
+const DEATH: u32 = 4;
+
 /// The longest line, in bytes.
 const MAX_LINE: usize = 240;
 
@@ -20,6 +23,18 @@ pub(crate) fn log(level: LogLevel, text: &str) {
         LogLevel::Info => 2,
         LogLevel::Debug => 3,
     };
+    write(level, text);
+}
+
+/// Writes one line that belongs to the report of an oops.
+///
+/// # Context
+/// Any, also an NMI.
+pub(crate) fn death(text: &str) {
+    write(DEATH, text);
+}
+
+fn write(level: u32, text: &str) {
     let bytes = u32::try_from(text.len()).unwrap_or(u32::MAX);
     // SAFETY: the text is `bytes` initialised bytes, which the shim reads during the call only.
     unsafe { raw::supdrv_log(level, text.as_ptr(), bytes) };

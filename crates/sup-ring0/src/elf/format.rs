@@ -31,12 +31,14 @@ pub(super) struct FileHeader {
     pub(super) version: U32,
     _entry: U64,
     pub(super) program_headers: U64,
-    _section_headers: U64,
+    pub(super) section_headers: U64,
     _flags: U32,
     pub(super) header_size: U16,
     pub(super) program_header_size: U16,
     pub(super) program_header_count: U16,
-    _section_header_fields: [U16; 3],
+    pub(super) section_header_size: U16,
+    pub(super) section_header_count: U16,
+    _section_names: U16,
 }
 
 const _: () = assert!(size_of::<FileHeader>() == 64);
@@ -66,6 +68,27 @@ pub(super) struct ProgramHeader {
 }
 
 const _: () = assert!(size_of::<ProgramHeader>() == 56);
+
+pub(super) const SHT_SYMTAB: u32 = 2;
+pub(super) const SHT_DYNSYM: u32 = 11;
+
+/// `Elf64_Shdr`, as far as names of functions need it.
+#[derive(Debug, FromBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct SectionHeader {
+    _name: U32,
+    pub(super) kind: U32,
+    _flags: U64,
+    _address: U64,
+    pub(super) offset: U64,
+    pub(super) size: U64,
+    pub(super) link: U32,
+    _info: U32,
+    _alignment: U64,
+    _entry_size: U64,
+}
+
+const _: () = assert!(size_of::<SectionHeader>() == 64);
 
 pub(super) const DT_NULL: u64 = 0;
 pub(super) const DT_NEEDED: u64 = 1;
@@ -130,7 +153,7 @@ pub(super) struct SymbolEntry {
     other: u8,
     pub(super) section: U16,
     pub(super) value: U64,
-    _size: U64,
+    pub(super) size: U64,
 }
 
 const _: () = assert!(size_of::<SymbolEntry>() == 24);

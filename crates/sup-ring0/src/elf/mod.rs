@@ -20,6 +20,7 @@
 //! | `layout` | the loadable segments: addresses, image offsets, file contents |
 //! | `dynamic` | the dynamic section: where the tables are, and what is refused there |
 //! | `symbols`, `hash` | exported and imported symbols, and finding one by name |
+//! | `functions` | which function lies where, for reports of faults |
 //! | `relocations` | which relocations are allowed and what they write |
 //! | `image` | [`Elf`], which puts these together |
 //! | `error` | [`ElfError`], one sentence for every refusal |
@@ -29,6 +30,7 @@
 mod dynamic;
 mod error;
 mod format;
+mod functions;
 mod hash;
 mod image;
 mod layout;
@@ -38,6 +40,7 @@ mod symbols;
 mod tests;
 
 pub use error::{ElfError, Name, Table};
+pub use functions::{FunctionSymbol, functions};
 pub use image::Elf;
 pub use layout::{MAX_IMAGE_SIZE, PAGE_SIZE, Protection, Segment};
 pub use symbols::{Import, MAX_SYMBOLS, Symbol};

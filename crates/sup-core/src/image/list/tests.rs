@@ -12,6 +12,8 @@ use sup_abi::request::{
 use sup_abi::{R0Ptr, Status};
 use zerocopy::FromBytes;
 
+use crate::host::LogLevel;
+use crate::testing::Event;
 use crate::testing::bench::Bench;
 
 /// What is told of the module behind `after`, and the uses that `use_room` has room for.
@@ -76,6 +78,31 @@ fn uses_are_counted_for_each_session_and_cut_where_the_room_ends() {
     assert_eq!(uses, [known(3)]);
     bench.driver.close_session(second.session);
     bench.close();
+}
+
+/// As in the kernel, which goes on after a fault in a module.
+#[test]
+fn a_module_in_which_a_thread_died_stays_and_keeps_nobody_waiting() {
+    let bench = Bench::new();
+    let second = another(&bench);
+    let (_, base) = second.load("wild", "handler", b"image");
+    bench.host.record.lost_calls.store(1, Ordering::Relaxed);
+    bench.driver.close_session(second.session);
+    let (told, _) = list(&bench, "", 0).unwrap();
+    assert_eq!((told.base, told.references, told.own_references), (base, 1, 0));
+    // It can be used as ever, and does not go with its next user either.
+    let (status, again) = bench.load("wild", "handler", b"image");
+    assert_eq!((status, again), (Status::VINF_SUCCESS, base));
+    assert_eq!(bench.call("wild", 5).raw(), 5);
+    let Bench { host, driver, session } = bench;
+    driver.close_session(session);
+    assert!(!host.record.events.lock().unwrap().contains(&Event::Term));
+    let log = host.record.log.lock().unwrap();
+    let line = "module 'wild' stays loaded: a call in it faulted";
+    assert_eq!(
+        log.iter().filter(|(level, text)| (*level, &**text) == (LogLevel::Error, line)).count(),
+        1
+    );
 }
 
 #[test]
