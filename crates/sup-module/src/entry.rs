@@ -15,6 +15,14 @@ use crate::{Result, Session};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Module(usize);
 
+impl Module {
+    /// As the driver names it.
+    pub(crate) fn as_raw(self) -> *mut c_void {
+        let Self(number) = self;
+        core::ptr::without_provenance_mut(number)
+    }
+}
+
 impl fmt::Display for Module {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "module {:#x}", self.0)

@@ -30,6 +30,8 @@
 //!   checked views.
 //! * [`Session`] makes [objects](Object), [events](Event) that reset themselves or [not](ManualResetEvent),
 //!   and [memory](Memory) of both rings; they belong to the caller's session.
+//! * [`tracer`] makes a module the tracer: it is told of probes and their hits, [`provider`] describes and
+//!   switches them, and [`shelf`] has memory of a client's that hits write in any context.
 //! * [`log!`] writes to the driver's log.
 //! * A panic ends the call with `VERR_INTERNAL_ERROR` and a line in the log; nothing unwinds, so what the
 //!   call made stays with the session.
@@ -56,12 +58,17 @@ mod event;
 mod log;
 mod manual;
 mod memory;
+pub mod nap;
 mod object;
 #[cfg(target_os = "none")]
 mod panic;
+pub mod provider;
 mod raw;
 mod request;
 mod session;
+pub mod shelf;
+pub mod time;
+pub mod tracer;
 
 pub use entry::Module;
 pub use event::{Event, Timeout};

@@ -7,7 +7,9 @@
 
 use core::ffi::{c_char, c_void};
 
-use sup_abi::{PFNSUPDRVDESTRUCTOR, SUPDRVSESSION};
+use sup_abi::{
+    PFNSUPDRVDESTRUCTOR, SUPDRVIDCHANDLE, SUPDRVSESSION, SUPDRVTRACERHLP, SUPDRVTRACERREG,
+};
 
 /// Declares imports, with what the host answers in place of each.
 macro_rules! imports {
@@ -48,6 +50,9 @@ imports! {
     fn SUPSemEventClose(session: *mut SUPDRVSESSION, event: *mut c_void) -> i32 = NO_DRIVER;
     fn SUPSemEventSignal(session: *mut SUPDRVSESSION, event: *mut c_void) -> i32 = NO_DRIVER;
     fn SUPSemEventWaitNoResume(session: *mut SUPDRVSESSION, event: *mut c_void, timeout_ms: u32) -> i32 = NO_DRIVER;
+    fn SUPR0IdcOpen(handle: *mut SUPDRVIDCHANDLE, requested: u32, minimum: u32, session_version: *mut u32, driver_version: *mut u32, driver_revision: *mut u32) -> i32 = NO_DRIVER;
+    fn SUPR0IdcGetSession(handle: *mut SUPDRVIDCHANDLE) -> *mut SUPDRVSESSION = core::ptr::null_mut();
+    fn SUPR0TracerRegisterImpl(module: *mut c_void, session: *mut SUPDRVSESSION, registration: *const SUPDRVTRACERREG, helpers: *mut *const SUPDRVTRACERHLP) -> i32 = NO_DRIVER;
     fn SUPSemEventWaitNsRelIntr(session: *mut SUPDRVSESSION, event: *mut c_void, timeout_ns: u64) -> i32 = NO_DRIVER;
 }
 

@@ -45,6 +45,7 @@ mod platform;
 mod policy;
 mod privilege;
 pub mod raw;
+pub mod ringtrace;
 mod semaphore;
 mod session;
 mod tracer;

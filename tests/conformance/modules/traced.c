@@ -16,6 +16,8 @@
 #define TRACED_OP_FIRE          1
 /** Registers the object again, now that ModuleInit is over; answers what came of it. */
 #define TRACED_OP_REGISTER      2
+/** Fires the location in the low byte of u64Arg so often as the rest of it says; the second argument counts. */
+#define TRACED_OP_FIRE_MANY     3
 
 int tracedServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_t u64Arg, PSUPR0SERVICEREQHDR pReqHdr);
 int ModuleInit(void *hMod);
@@ -32,6 +34,7 @@ static void tracedFire(VTGPROBELOC *pLoc, uintptr_t uArg0, uintptr_t uArg1)
 
 int tracedServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_t u64Arg, PSUPR0SERVICEREQHDR pReqHdr)
 {
+    uint64_t i;
     (void)pReqHdr;
     switch (uOperation)
     {
@@ -39,6 +42,12 @@ int tracedServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64
             if (u64Arg >= sizeof(g_VTGObjHeader.aLocs) / sizeof(g_VTGObjHeader.aLocs[0]))
                 return VERR_INVALID_PARAMETER;
             tracedFire(&g_VTGObjHeader.aLocs[u64Arg], u64Arg, (uintptr_t)pSession);
+            return VINF_SUCCESS;
+        case TRACED_OP_FIRE_MANY:
+            if ((u64Arg & 0xff) >= sizeof(g_VTGObjHeader.aLocs) / sizeof(g_VTGObjHeader.aLocs[0]))
+                return VERR_INVALID_PARAMETER;
+            for (i = 0; i < u64Arg >> 8; i++)
+                tracedFire(&g_VTGObjHeader.aLocs[u64Arg & 0xff], u64Arg & 0xff, i);
             return VINF_SUCCESS;
         case TRACED_OP_REGISTER:
             return SUPR0TracerRegisterModule(g_hMod, &g_VTGObjHeader.Hdr);

@@ -19,6 +19,9 @@ pub const TRACED_OUTSIDE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/trac
 pub const TRACED_HANDLER: &str = "tracedServiceReqHandler";
 /// Fires the location that the argument numbers, if it is switched on.
 pub const TRACED_OP_FIRE: u32 = 1;
+/// Fires the location in the low byte of the argument so often as the rest of it says, if it is switched on; its
+/// second argument counts from 0.
+pub const TRACED_OP_FIRE_MANY: u32 = 3;
 /// Registers the object once more.
 pub const TRACED_OP_REGISTER: u32 = 2;
 /// How many locations there are.

@@ -45,7 +45,9 @@ pub(super) fn prepare(
     let mut files = Vec::new();
     let module = match (driver, &args.module) {
         (Driver::Included, None) => {
-            files.push(("lib/echo.r0", programs::rust_module(project, &programs)?));
+            let module = |name| programs::rust_module(project, &programs, name);
+            files.push(("lib/echo.r0", module("echo")?));
+            files.push(("lib/ringtrace.r0", module("ringtrace")?));
             let module = kmod::build(project, &kernel)?;
             files.push(("lib/supdrv_client.ko", kmod::client(project, &kernel)?));
             Some(module)

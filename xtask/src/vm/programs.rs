@@ -59,14 +59,14 @@ pub(super) fn build(project: &Project) -> Result<Vec<Program>> {
     Ok(ours.into())
 }
 
-/// Builds `modules/echo`, the ring-0 module in Rust, as its users do: by the `supctl` among `programs`, which
-/// runs here as well as in the guest.
+/// Builds a ring-0 module in Rust, `modules/NAME`, as its users do: by the `supctl` among `programs`, which runs
+/// here as well as in the guest.
 ///
 /// # Errors
 /// It cannot be compiled; `kmod::require` makes sure of what that takes.
-pub(super) fn rust_module(project: &Project, programs: &[Program]) -> Result<PathBuf> {
+pub(super) fn rust_module(project: &Project, programs: &[Program], name: &str) -> Result<PathBuf> {
     let supctl = programs.iter().find(|program| program.name == "supctl").context("no supctl")?;
-    let (supctl, folder) = (&supctl.path, project.root.join("modules/echo"));
+    let (supctl, folder) = (&supctl.path, project.root.join("modules").join(name));
     let told = cmd!(project.sh, "{supctl} module build {folder}").read()?;
     Ok(PathBuf::from(told.lines().last().unwrap_or_default().trim()))
 }

@@ -17,6 +17,7 @@ pub(crate) mod objects;
 mod packets;
 mod panics;
 mod platform;
+mod ringtrace;
 mod semaphores;
 mod services;
 mod session;
@@ -49,6 +50,7 @@ static GROUPS: &[&[Case]] = &[
     gip::CASES,
     hardening::CASES,
     tracing::CASES,
+    ringtrace::CASES,
     logger::CASES,
 ];
 
