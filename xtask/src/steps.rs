@@ -63,7 +63,7 @@ const fn long(
     Step { name, about, is_long: true, run }
 }
 
-pub(crate) const STEPS: [Step; 25] = [
+pub(crate) const STEPS: [Step; 26] = [
     quick("fmt", quick::fmt, "every source file is formatted"),
     quick("rules", quick::rules, "the house rules that no compiler knows"),
     quick("clippy", quick::clippy, "no lint warns, in any target"),
@@ -94,6 +94,7 @@ pub(crate) const STEPS: [Step; 25] = [
         long::stress,
         "semaphores: 64 threads, 10 million operations a test; a billion reads of the time; modules: 8 threads",
     ),
+    long("races", long::races, "100 000 verifications of a path that an attacker swaps parts of"),
     long("asan", long::asan, "all tests under AddressSanitizer, with leak detection"),
     long("tsan", long::tsan, "all tests under ThreadSanitizer"),
     long("loom-long", long::loom_long, "the same with one preemption more"),

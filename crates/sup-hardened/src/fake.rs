@@ -29,6 +29,24 @@ pub(crate) struct Node {
 #[derive(Debug, Clone)]
 pub(crate) struct Fake {
     nodes: Vec<Node>,
+    /// Whether it can open a path at once.
+    pub(crate) shortcut: Shortcut,
+}
+
+/// The short way to a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Shortcut {
+    /// It is there.
+    Works,
+    /// The kernel is too old for it.
+    Missing,
+    /// It is there, and as soon as the folder is open, that or one above it stands in another one.
+    Moved {
+        /// What is moved.
+        what: String,
+        /// The folder that it is in then.
+        to: String,
+    },
 }
 
 /// A handle: a node, and whether it was opened to be used.
@@ -60,9 +78,14 @@ impl Fake {
             unlisted: None,
             becomes: None,
         };
-        let mut fake = Self { nodes: vec![root] };
+        let mut fake = Self { nodes: vec![root], shortcut: Shortcut::Works };
         fake.add(path, Kind::File, 0o644);
         fake
+    }
+
+    pub(crate) fn with(mut self, shortcut: Shortcut) -> Self {
+        self.shortcut = shortcut;
+        self
     }
 
     /// Puts an object there, with the folders that it needs.
@@ -88,9 +111,24 @@ impl Fake {
 
     /// The object at `path`, which is there; the root for an empty path.
     pub(crate) fn at(&mut self, path: &str) -> &mut Node {
-        let names = path.split('/').skip(1);
-        let number = names.fold(0, |at, name| self.nodes[at].names[name.as_bytes()]);
+        let number = self.number(path);
         &mut self.nodes[number]
+    }
+
+    fn number(&self, path: &str) -> Number {
+        let names = path.split('/').skip(1);
+        names.fold(0, |at, name| self.nodes[at].names[name.as_bytes()])
+    }
+
+    /// The folder that something is in by now. The root is in itself.
+    fn parent(&self, of: Number) -> Number {
+        match &self.shortcut {
+            Shortcut::Moved { what, to } if self.number(what) == of => self.number(to),
+            _ => {
+                let names = |node: &Node| node.names.values().any(|number| *number == of);
+                self.nodes.iter().position(names).unwrap_or(0)
+            }
+        }
     }
 }
 
@@ -107,6 +145,26 @@ impl Objects for Fake {
             Some(error) => Err(error),
             None => Ok(Handle { number, is_for_use: false }),
         }
+    }
+
+    fn open_straight(&self, path: &[u8]) -> Result<Handle, Errno> {
+        if self.shortcut == Shortcut::Missing {
+            return Err(Errno::NOSYS);
+        }
+        let mut names = path.split(|byte| *byte == b'/').skip(1);
+        names.try_fold(self.root()?, |folder, name| {
+            let opened = self.open(&folder, name)?;
+            match self.nodes[opened.number].facts.kind {
+                Kind::Folder => Ok(opened),
+                Kind::Link => Err(Errno::LOOP),
+                Kind::File | Kind::Other => Err(Errno::NOTDIR),
+            }
+        })
+    }
+
+    fn ancestor(&self, folder: &Handle, levels: usize) -> Result<Facts, Errno> {
+        let number = (0..levels).fold(folder.number, |number, _| self.parent(number));
+        Ok(self.nodes[number].facts)
     }
 
     fn facts(&self, object: &Handle) -> Result<Facts, Errno> {

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A path is walked from the root, and each component is opened relative to the last one, without
-//! following links; what was opened is what is judged, and what is handed out. So nothing can be
+//! following links; what was opened is what is judged, and what is handed out. Where nothing is wrong, the
+//! last folder is opened at once instead, and those above it are judged from it upwards. So nothing can be
 //! swapped between a check and the use of what was checked: the attacker's file is either judged or
 //! not used.
 //!
@@ -22,13 +23,14 @@
 //! | `violation` | a broken rule: which, where, and what would mend it |
 //! | `objects`, `system` | what a walk needs of a file system, and the real one |
 //! | `walk`, `tree` | down a path, and through all of a folder |
+//! | `straight` | the short way to a folder in which nothing is wrong |
 //! | `verify` | the functions for users |
 //! | `own` | the program of this process |
 //! | `installation`, `manifest` | the files of our own installation, and that they are those that were packed |
 //! | `refusal` | why these are refused, where more than a rule can be broken |
 //!
 //! Invariant: what is reported as verified was judged through the handle that is handed out with it, and
-//! so was every folder above it. What cannot be examined is refused.
+//! every folder above it through that folder's own handle or from one of a folder that stands in it. What cannot be examined is refused.
 
 #![forbid(unsafe_code)]
 
@@ -43,6 +45,7 @@ mod own;
 mod path;
 mod refusal;
 mod rules;
+mod straight;
 mod system;
 #[cfg(test)]
 mod tests;

@@ -20,11 +20,38 @@ pub trait Objects {
     /// The system's.
     fn root(&self) -> Result<Self::Handle, Errno>;
 
+    /// What is known of the root.
+    ///
+    /// # Errors
+    /// The system's.
+    fn root_facts(&self) -> Result<Facts, Errno> {
+        self.facts(&self.root()?)
+    }
+
     /// Opens what is called `name` in a folder, to examine it only. A link is not followed.
     ///
     /// # Errors
     /// The system's.
     fn open(&self, folder: &Self::Handle, name: &[u8]) -> Result<Self::Handle, Errno>;
+
+    /// Opens the folder at a path from the root, to examine it only. A link is not followed, wherever it
+    /// is on the path.
+    ///
+    /// # Errors
+    /// The system's; that it cannot do this, unless an implementation can.
+    fn open_straight(&self, path: &[u8]) -> Result<Self::Handle, Errno> {
+        let _ = path;
+        Err(Errno::NOSYS)
+    }
+
+    /// What is known of the folder that stands `levels` above an open one now; the root is above itself.
+    ///
+    /// # Errors
+    /// The system's; that it cannot do this, unless an implementation can.
+    fn ancestor(&self, folder: &Self::Handle, levels: usize) -> Result<Facts, Errno> {
+        let _ = (folder, levels);
+        Err(Errno::NOSYS)
+    }
 
     /// What is known of an object.
     ///

@@ -62,6 +62,12 @@ impl<'a> CleanPath<'a> {
         self.names_folder
     }
 
+    /// The path of the folder that the last component is in, or `None` if that is the root.
+    pub(crate) fn folder(&self) -> Option<&'a [u8]> {
+        let end = self.bytes.iter().rposition(|byte| *byte == b'/')?;
+        self.bytes.get(..end).filter(|path| !path.is_empty())
+    }
+
     /// Each component, with the path down to it.
     pub(crate) fn steps(&self) -> impl Iterator<Item = Step<'a>> {
         let bytes = self.bytes;

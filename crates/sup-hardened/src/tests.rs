@@ -7,7 +7,7 @@ use rustix::fs::{Gid, Mode, Uid};
 use rustix::io::Errno;
 use sup_abi::Status;
 
-use crate::fake::Fake;
+use crate::fake::{Fake, Shortcut};
 use crate::{
     Contents, Facts, Kind, Rule, Violation, Wanted, Watch, survey, verify_folder, verify_plug_in,
 };
@@ -16,9 +16,20 @@ const FILE: &str = "/usr/lib/supdrv/x.so";
 const FOLDER: &str = "/usr/lib/supdrv";
 const OK: Status = Status::VINF_SUCCESS;
 
+/// The short way and the long one answer the same.
+fn both_ways<T>(
+    fake: &Fake,
+    verify: impl Fn(&Fake) -> Result<T, Violation>,
+) -> Result<T, Violation> {
+    let by = |shortcut| verify(&fake.clone().with(shortcut));
+    let (short, long) = (by(Shortcut::Works), by(Shortcut::Missing));
+    let said = |outcome: &Result<T, Violation>| outcome.as_ref().err().map(Violation::to_string);
+    assert_eq!(said(&short), said(&long));
+    short
+}
+
 fn plug_in(fake: &Fake, path: &str) -> Result<(), Violation> {
-    let verified = verify_plug_in(fake, Path::new(path))?;
-    verified.open(fake).map(drop)
+    both_ways(fake, |fake| verify_plug_in(fake, Path::new(path))?.open(fake).map(drop))
 }
 
 fn status_of(outcome: Result<(), Violation>) -> Status {
@@ -26,7 +37,8 @@ fn status_of(outcome: Result<(), Violation>) -> Status {
 }
 
 fn folder(fake: &Fake, path: &str, contents: Contents) -> Status {
-    status_of(verify_folder(fake, Path::new(path), contents).map(drop))
+    let verify = |fake: &Fake| verify_folder(fake, Path::new(path), contents);
+    status_of(both_ways(fake, verify).map(drop))
 }
 
 /// What a plug-in's verification answers after `change` to the object at `at`.

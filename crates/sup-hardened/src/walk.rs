@@ -2,14 +2,15 @@
 //!
 //! Neighbours: `verify.rs` stops at the first violation or collects all; `tree.rs` goes on below.
 //! Invariant: a walk that arrives without a violation has judged every object from the root to the last
-//! one through the very handles with which it opened the next.
+//! one through the very handles with which it opened the next, or all folders as `straight.rs` does.
 
 use std::ops::ControlFlow;
 
 use rustix::io::Errno;
 
-use crate::path::CleanPath;
+use crate::path::{CleanPath, Step};
 use crate::rules::{Rule, Wanted, broken_rules};
+use crate::straight::reach;
 use crate::{Facts, Kind, Objects, Violation};
 
 /// Takes violations as they are found, and says whether to look for more.
@@ -82,10 +83,22 @@ pub(crate) fn walk<O: Objects>(
     wanted: Wanted,
     report: Report<'_>,
 ) -> Option<Verified<O::Handle>> {
-    let failed = |path: &[u8], error: Errno, report: Report<'_>| {
-        // Nothing can be said of what is below.
-        let _ = report(Violation::of_system(Rule::CanBeExamined, path, error));
+    let folder = match reach(objects, path) {
+        Some(folder) => folder,
+        None => walk_to_folder(objects, path, report)?,
     };
+    let step = path.steps().last()?;
+    let (object, facts) = enter(objects, &folder, step, wanted, report)?;
+    let (name, path) = (step.name.to_vec(), step.path.to_vec());
+    Some(Verified { folder, name, path, object, facts })
+}
+
+/// From the root to the folder in which the last component is.
+fn walk_to_folder<O: Objects>(
+    objects: &O,
+    path: &CleanPath<'_>,
+    report: Report<'_>,
+) -> Option<O::Handle> {
     // The root is a folder above all others, and judged like them.
     let mut folder = match objects.root().and_then(|root| Ok((objects.facts(&root)?, root))) {
         Ok((facts, root)) => match judge(&facts, Wanted::Folder, b"/", report) {
@@ -93,32 +106,42 @@ pub(crate) fn walk<O: Objects>(
             ControlFlow::Break(()) => return None,
         },
         Err(error) => {
-            failed(b"/", error, report);
+            cannot_be_examined(b"/", error, report);
             return None;
         }
     };
-    for step in path.steps() {
-        let opened = objects.open(&folder, step.name);
-        let (object, facts) = match opened.and_then(|object| Ok((objects.facts(&object)?, object)))
-        {
-            Ok((facts, object)) => (object, facts),
-            Err(error) => {
-                failed(step.path, error, report);
-                return None;
-            }
-        };
-        let wanted = if step.is_last { wanted } else { Wanted::Folder };
-        if judge(&facts, wanted, step.path, report).is_break() {
-            return None;
-        }
-        if step.is_last {
-            let (name, path) = (step.name.to_vec(), step.path.to_vec());
-            return Some(Verified { folder, name, path, object, facts });
-        }
+    for step in path.steps().filter(|step| !step.is_last) {
+        let (object, facts) = enter(objects, &folder, step, Wanted::Folder, report)?;
         if facts.kind != Kind::Folder {
             return None;
         }
         folder = object;
     }
-    None
+    Some(folder)
+}
+
+/// Opens a component in its folder and judges it. `None` if it cannot be examined, or nobody wants to
+/// know more.
+fn enter<O: Objects>(
+    objects: &O,
+    folder: &O::Handle,
+    step: Step<'_>,
+    wanted: Wanted,
+    report: Report<'_>,
+) -> Option<(O::Handle, Facts)> {
+    let opened = objects.open(folder, step.name);
+    match opened.and_then(|object| Ok((objects.facts(&object)?, object))) {
+        Ok((facts, object)) => {
+            judge(&facts, wanted, step.path, report).is_continue().then_some((object, facts))
+        }
+        Err(error) => {
+            cannot_be_examined(step.path, error, report);
+            None
+        }
+    }
+}
+
+fn cannot_be_examined(path: &[u8], error: Errno, report: Report<'_>) {
+    // Nothing can be said of what is below, whatever the answer is.
+    let _ = report(Violation::of_system(Rule::CanBeExamined, path, error));
 }

@@ -2,18 +2,17 @@
 //! again and again: what is accepted is never his.
 //!
 //! The attacker is a process of its own, with root's rights, which no real one has: he may put his own
-//! things in the place of good ones inside a folder that he cannot write. Whatever can only be
+//! things in the place of good ones inside folders that he cannot write. Whatever can only be
 //! reached through something of his says `evil`, and belongs to root itself, so that a verification that looks
-//! at paths takes it for good: the test counts how often one that does would have been deceived.
+//! at paths takes it for good. One that does is raced too, and has to be deceived: so the race is one.
 //!
-//! `SUP_RACE_ROUNDS` says how many verifications there are, 20 000 if it is not set. Takes root; without
-//! it the test counts as skipped.
+//! `SUP_RACE_ROUNDS` says how many verifications there are, 20 000 if it is not set; `cargo xtask test
+//! races` makes 100 000. Takes root; without it the tests count as skipped.
 
 use std::error::Error;
 use std::fs::{self, Permissions};
-use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -25,21 +24,41 @@ const ATTACKER: &str = "SUP_RACE_ATTACKED_FOLDER";
 const ROUNDS: &str = "SUP_RACE_ROUNDS";
 const USER: u32 = 65_534;
 
-/// What stands in the place of the folder `way`, and of the file in it, in turn.
-const IMPOSTORS: [&str; 5] = ["user-folder", "open-folder", "link", "user-file", "file-link"];
+type Outcome = Result<Completion, Box<dyn Error>>;
+type Test = fn() -> Outcome;
+
+/// What is swapped in turn, and with what: a folder, one in it, and the file in that.
+const SWAPS: [(&str, &str); 8] = [
+    ("way", "user-folder"),
+    ("way", "open-folder"),
+    ("way", "link"),
+    ("way/in", "user-folder/in"),
+    ("way/in", "open-folder/user-in"),
+    ("way/in", "link-in"),
+    ("way/in/x.so", "user-file"),
+    ("way/in/x.so", "file-link"),
+];
+/// Verifies a path as it sees fit, and opens the file if it takes it for good.
+type Verifier = fn(&Path) -> Option<fs::File>;
 
 fn main() -> ExitCode {
     if let Some(folder) = std::env::var_os(ATTACKER) {
         attack(Path::new(&folder));
     }
-    let trial = Trial::ignorable_test("cannot_be_deceived_by_swaps", || {
-        race().map_err(|e| e.to_string().into())
+    let tests: [(&str, Test); 2] = [
+        ("cannot_be_deceived_by_swaps", cannot_be_deceived),
+        ("one_that_trusts_paths_is_deceived", one_that_trusts_paths_is_deceived),
+    ];
+    let missing = what_is_missing();
+    let trials = tests.into_iter().map(|(name, test)| {
+        let run = move || test().map_err(|e| e.to_string().into());
+        let trial = Trial::ignorable_test(name, run);
+        match &missing {
+            Some(reason) => trial.with_kind(reason.clone()).with_ignored_flag(true),
+            None => trial,
+        }
     });
-    let trial = match what_is_missing() {
-        Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
-        None => trial,
-    };
-    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
 }
 
 fn what_is_missing() -> Option<String> {
@@ -58,15 +77,11 @@ fn attack(folder: &Path) -> ! {
         std::process::exit(1);
     }
     loop {
-        for impostor in IMPOSTORS {
-            let (one, other) = if impostor.contains("-file") || impostor.contains("file-") {
-                (folder.join("way/x.so"), folder.join(impostor))
-            } else {
-                (folder.join("way"), folder.join(impostor))
-            };
+        for (good, evil) in SWAPS {
+            // There and back.
             for _ in 0..2 {
-                let swapped = renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE);
-                if swapped.is_err() {
+                let (good, evil) = (folder.join(good), folder.join(evil));
+                if renameat_with(CWD, &good, CWD, &evil, RenameFlags::EXCHANGE).is_err() {
                     std::process::exit(1);
                 }
             }
@@ -85,66 +100,97 @@ impl Drop for Attacker {
     }
 }
 
-fn make(folder: &Path) -> std::io::Result<PathBuf> {
+/// One that is killed with the test, and what he swaps.
+struct Race {
+    folder: tempfile::TempDir,
+    attacker: Attacker,
+}
+
+impl Race {
+    fn start() -> Result<Self, Box<dyn Error>> {
+        let folder = tempfile::Builder::new().prefix("sup-races-").tempdir_in(SCRATCH_PARENT)?;
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        make(folder.path())?;
+        let mut attacker = Command::new(std::env::current_exe()?);
+        let attacker = attacker.env(ATTACKER, folder.path()).spawn()?;
+        Ok(Self { folder, attacker: Attacker(attacker) })
+    }
+
+    /// What the verifier says of the file in one round: the text that it let through.
+    fn round(&self, verifier: Verifier) -> std::io::Result<Option<String>> {
+        let file = verifier(&self.folder.path().join("way/in/x.so"));
+        file.map(std::io::read_to_string).transpose()
+    }
+
+    fn finish(mut self) -> Result<(), Box<dyn Error>> {
+        match self.attacker.0.try_wait()? {
+            Some(status) => Err(format!("the attacker ended: {status}").into()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn make(folder: &Path) -> std::io::Result<()> {
     let place = |name: &str| folder.join(name);
-    for (name, owner, mode, text) in [
-        ("way", 0, 0o755, "good"),
-        ("user-folder", USER, 0o755, "evil"),
-        ("open-folder", 0, 0o777, "evil"),
+    for (name, owner, mode) in [
+        ("way", 0, 0o755),
+        ("way/in", 0, 0o755),
+        ("user-folder", USER, 0o755),
+        ("user-folder/in", USER, 0o755),
+        ("open-folder", 0, 0o777),
+        ("open-folder/in", 0, 0o755),
+        ("open-folder/user-in", USER, 0o755),
     ] {
         fs::create_dir(place(name))?;
-        fs::write(place(name).join("x.so"), text)?;
         chown(place(name), Some(owner), Some(0))?;
         fs::set_permissions(place(name), Permissions::from_mode(mode))?;
     }
+    fs::write(place("way/in/x.so"), "good")?;
+    for evil in ["user-folder/in", "open-folder/in", "open-folder/user-in"] {
+        fs::write(place(evil).join("x.so"), "evil")?;
+    }
     symlink("user-folder", place("link"))?;
+    symlink(place("user-folder/in"), place("link-in"))?;
     fs::write(place("user-file"), "evil")?;
     chown(place("user-file"), Some(USER), Some(0))?;
-    symlink(place("user-folder/x.so"), place("file-link"))?;
-    Ok(place("way/x.so"))
+    symlink(place("user-folder/in/x.so"), place("file-link"))
+}
+
+fn by_handles(file: &Path) -> Option<fs::File> {
+    let opened = verify_plug_in(&System, file).and_then(|verified| verified.open(&System));
+    opened.ok().map(fs::File::from)
 }
 
 /// What is done where paths are checked: each one, then the file is opened by its own.
-fn deceivable(folder: &Path, file: &Path) -> Option<String> {
-    for path in [folder, &folder.join("way"), file] {
+fn by_paths(file: &Path) -> Option<fs::File> {
+    for path in file.ancestors() {
         let metadata = fs::symlink_metadata(path).ok()?;
         if metadata.is_symlink() || metadata.uid() != 0 || metadata.mode() & 0o022 != 0 {
             return None;
         }
     }
-    fs::read_to_string(file).ok()
+    // Where there is only one processor, the attacker gets his turn too.
+    std::thread::yield_now();
+    fs::File::open(file).ok()
 }
 
 #[expect(clippy::print_stdout, reason = "shows with --nocapture how fierce the race was")]
-fn race() -> Result<Completion, Box<dyn Error>> {
+fn cannot_be_deceived() -> Outcome {
     let rounds: u32 = std::env::var(ROUNDS).map_or(Ok(20_000), |text| text.parse())?;
-    let folder = tempfile::Builder::new().prefix("sup-races-").tempdir_in(SCRATCH_PARENT)?;
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
-    let file = make(folder.path())?;
-    let attacker = Command::new(std::env::current_exe()?).env(ATTACKER, folder.path()).spawn()?;
-    let mut attacker = Attacker(attacker);
-
+    let race = Race::start()?;
     let (mut accepted, mut refused, mut deceived) = (0, 0, 0);
     for _ in 0..rounds {
-        let opened = verify_plug_in(&System, &file).and_then(|verified| verified.open(&System));
-        match opened {
-            Ok(handle) => {
-                accepted += 1;
-                let mut text = String::new();
-                fs::File::from(handle).read_to_string(&mut text)?;
-                if text != "good" {
-                    return Err(
-                        format!("after {accepted}: accepted a file that says {text}").into()
-                    );
-                }
+        match race.round(by_handles)?.as_deref() {
+            Some("good") => accepted += 1,
+            Some(text) => {
+                let when = accepted + refused;
+                return Err(format!("after {when}: accepted a file that says {text}").into());
             }
-            Err(_) => refused += 1,
+            None => refused += 1,
         }
-        deceived += u32::from(deceivable(folder.path(), &file).is_some_and(|text| text == "evil"));
+        deceived += u32::from(race.round(by_paths)?.as_deref() == Some("evil"));
     }
-    if let Some(status) = attacker.0.try_wait()? {
-        return Err(format!("the attacker ended: {status}").into());
-    }
+    race.finish()?;
     println!(
         "accepted {accepted}, refused {refused}; by paths {deceived} would have been deceived"
     );
@@ -152,4 +198,17 @@ fn race() -> Result<Completion, Box<dyn Error>> {
         return Err(format!("no race: accepted {accepted}, refused {refused}").into());
     }
     Ok(Completion::Completed)
+}
+
+/// The race can be lost.
+fn one_that_trusts_paths_is_deceived() -> Outcome {
+    /// Far more than it takes: about one of a hundred deceives.
+    const ROUNDS_MAX: u32 = 1_000_000;
+    let race = Race::start()?;
+    for _ in 0..ROUNDS_MAX {
+        if race.round(by_paths)?.as_deref() == Some("evil") {
+            return race.finish().map(|()| Completion::Completed);
+        }
+    }
+    Err(format!("nobody was deceived in {ROUNDS_MAX} rounds: this is no race").into())
 }

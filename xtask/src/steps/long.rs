@@ -33,6 +33,18 @@ pub(super) fn stress(project: &Project) -> Result<Verdict> {
     Verdict::passed()
 }
 
+/// Root's files, and another's, which an attacker with root's rights swaps.
+pub(super) fn races(project: &Project) -> Result<Verdict> {
+    if !rustix::process::geteuid().is_root() {
+        return Verdict::skipped("files of several owners take root: run it as root");
+    }
+    let test = ["--package", "sup-hardened", "--test", "races"];
+    cmd!(project.sh, "cargo test --release {test...} -- --nocapture")
+        .env("SUP_RACE_ROUNDS", "100000")
+        .run()?;
+    Verdict::passed()
+}
+
 pub(super) fn asan(project: &Project) -> Result<Verdict> {
     let options = ("ASAN_OPTIONS", "detect_leaks=1");
     sanitized(project, "asan", "-Zsanitizer=address", options, &["--exclude", "xtask"])
