@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use object::{Object, ObjectSymbol};
 
 use crate::project::Project;
-use crate::{capi, modules, report};
+use crate::{capi, modules, report, start};
 
 const FUNCTIONS: &str = "docs/functions.tsv";
 const SEED: &str = "../shared/seed/functions.tsv";
@@ -31,11 +31,12 @@ const CLOSES: &str = "<!-- /api -->";
 const TABLE: &str = "crates/sup-ring0/src/exports.rs";
 /// A module that has both entry points, and programs and modules in C that call.
 const MODULE: &str = "hello.r0";
-const CALLERS: [&str; 4] =
-    ["tests/c", "tests/conformance/modules", "modules/hello", "modules/vmmr0"];
-/// What the library exports beside the header's functions: its variable, and two functions for run-time
-/// libraries.
-const BESIDE: [&str; 3] = ["g_pSUPGlobalInfoPage", "supR3PageLock", "supR3PageUnlock"];
+const CALLERS: [&str; 5] =
+    ["tests/c", "tests/c/start", "tests/conformance/modules", "modules/hello", "modules/vmmr0"];
+/// What the library exports beside the header's functions: its variable, two functions for run-time libraries,
+/// and one for the start with privileges.
+const BESIDE: [&str; 4] =
+    ["g_pSUPGlobalInfoPage", "supR3PageLock", "supR3PageUnlock", "supR3PreInit"];
 
 /// A function of the header, and what was found of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,9 +51,15 @@ struct Row {
 }
 
 impl Row {
+    /// The one function that start programs are linked with.
+    fn is_start(&self) -> bool {
+        self.name == "SUPR3HardenedMain"
+    }
+
     /// Whether something is missing, and what.
     fn gap(&self) -> Option<String> {
         let wanted: &[&str] = match self.ring.as_str() {
+            "3" if self.is_start() => &[START],
             "3" => &[LIBRARY],
             "0" => &[RING0],
             "module" => &[MODULES],
@@ -68,6 +75,7 @@ impl Row {
 }
 
 const LIBRARY: &str = "libsup";
+const START: &str = "libsup_hardened";
 const RING0: &str = "ring 0";
 const MODULES: &str = "modules";
 
@@ -126,6 +134,7 @@ fn look(project: &Project) -> Result<Findings> {
     }
     let library = symbols(&capi::build(project)?.shared())?;
     let module = symbols(&modules::build(project)?.join(MODULE))?;
+    let start = archive_symbols(&start::build(project)?.archive)?;
     let ring0 = table(&sh.read_file(TABLE)?);
     let calls = callers(project)?;
 
@@ -136,7 +145,7 @@ fn look(project: &Project) -> Result<Findings> {
         else {
             bail!("{FUNCTIONS}: `{line}` has no three fields");
         };
-        let places = [(LIBRARY, &library), (RING0, &ring0), (MODULES, &module)];
+        let places = [(LIBRARY, &library), (START, &start), (RING0, &ring0), (MODULES, &module)];
         let exported =
             places.iter().filter(|(_, names)| names.contains(name)).map(|(place, _)| *place);
         rows.push(Row {
@@ -162,6 +171,16 @@ fn symbols(path: &Path) -> Result<BTreeSet<String>> {
     let file = object::File::parse(&*bytes)?;
     let names = file.dynamic_symbols().filter(|symbol| symbol.is_definition());
     Ok(names.filter_map(|symbol| symbol.name().ok()).map(str::to_owned).collect())
+}
+
+/// The header's names that an archive defines.
+fn archive_symbols(path: &Path) -> Result<BTreeSet<String>> {
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let archive = object::read::archive::ArchiveFile::parse(&*bytes)?;
+    let symbols = archive.symbols()?.with_context(|| format!("{}: no index", path.display()))?;
+    let names = symbols.map(|symbol| Ok(String::from_utf8_lossy(symbol?.name()).into_owned()));
+    let names: Result<BTreeSet<String>> = names.collect();
+    Ok(names?.into_iter().filter(|name| name.starts_with("SUP")).collect())
 }
 
 /// The names in the export table of ring 0: `"NAME" => function`.
@@ -246,7 +265,7 @@ fn compare(rows: &[Row], gaps: &str) -> Result<Findings> {
     let there = functions - open;
     let document = format!(
         "# Which functions are there\n\n\
-         Written by `cargo xtask api` from the symbols of `libsup.so`, the export table of ring 0 and the programs \
+         Written by `cargo xtask api` from the symbols of `libsup.so` and `libsup_hardened.a`, the export table of ring 0 and the programs \
          and modules in C that call; the step `api` fails if it is not current.\n\n\
          {there} of {functions} functions are there; {open} come with their issues.\n\n\
          | function | ring | exported by | called by |\n|---|---|---|---|\n{table}"

@@ -9,6 +9,7 @@ use crate::capi;
 use crate::cli::BenchArgs;
 use crate::project::Project;
 use crate::report;
+use crate::start;
 use crate::vm;
 use crate::vm::args::{GuestArgs, VmCommand, VmRunArgs};
 
@@ -17,15 +18,23 @@ const C_LIBRARY: &str = "capi";
 const C_LIBRARY_VARIABLE: &str = "SUP_BENCH_LIBRARY";
 /// The suite that needs a guest, and runs only when it is named.
 const KERNEL: &str = "kernel";
+/// The suite that needs root and a mount namespace, and runs only when it is named.
+const START: &str = "start";
 
 pub(crate) fn run(project: &Project, args: &BenchArgs) -> Result<ExitCode> {
     if args.suite.as_deref() == Some(KERNEL) && !args.list {
         return in_guest(project, args);
     }
+    if args.suite.as_deref() == Some(START) && !args.list {
+        return start::bench(project, args);
+    }
     let ended = on_host(project, args)?;
     if args.list {
         report::line(format_args!(
             "{KERNEL:<12} the kernel's driver, in instructions, in a guest; only when it is named"
+        ));
+        report::line(format_args!(
+            "{START:<12} a start with privileges beside one without, as root; only when it is named"
         ));
     }
     Ok(ended)

@@ -1,4 +1,5 @@
-//! `cargo xtask install`: the library in C with its headers, and the command, below a prefix.
+//! `cargo xtask install`: the library in C with its headers, the command, and what start programs are made of,
+//! below a prefix.
 //!
 //! Neighbours: [`capi`] builds the library; `packaging/sup.pc` says where it is to `pkg-config`, and
 //! `packaging/sup-module.pc` how ring-0 modules are compiled.
@@ -12,9 +13,9 @@ use clap::Args;
 use xshell::cmd;
 
 use crate::project::Project;
-use crate::{capi, report};
+use crate::{capi, report, require, start};
 
-/// Install the library for C, its headers, sup.pc, sup-module.pc and supctl
+/// Install the libraries for C, their headers, the files for pkg-config, sup-stub and supctl
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
     /// Where they will be
@@ -46,12 +47,13 @@ pub(crate) fn run(project: &Project, args: &InstallArgs) -> Result<ExitCode> {
     cmd!(project.sh, "cargo build --release --package supctl").run()?;
     let supctl = project.target.join("release/supctl");
     let root = args.root();
-    for path in library(project, &root)? {
+    let mut paths = library(project, &root)?;
+    paths.extend(start(project, &root)?);
+    let command = root.join("bin/supctl");
+    strip(project, &supctl, &command)?;
+    for path in paths.iter().chain([&command]) {
         report::line(format_args!("{}", path.display()));
     }
-    let command = root.join("bin/supctl");
-    copy(project, &supctl, &command)?;
-    report::line(format_args!("{}", command.display()));
     match &args.key {
         Some(key) => {
             cmd!(project.sh, "{supctl} installation sign --prefix {root} --key {key}").run()?;
@@ -73,8 +75,9 @@ const INCLUDE: [&str; 2] =
 /// The library does not build, or the prefix cannot be written.
 pub(crate) fn library(project: &Project, root: &Path) -> Result<Vec<PathBuf>> {
     let library = capi::build(project)?;
+    let shared = root.join("lib").join(capi::SONAME);
+    strip(project, &library.shared(), &shared)?;
     let mut files = vec![
-        (library.shared(), root.join("lib").join(capi::SONAME)),
         (library.archive(), root.join("lib").join(capi::ARCHIVE)),
         (project.root.join("packaging/sup.pc"), root.join("lib/pkgconfig/sup.pc")),
     ];
@@ -93,7 +96,43 @@ pub(crate) fn library(project: &Project, root: &Path) -> Result<Vec<PathBuf>> {
     ensure!(flags.contains(INCLUDE[0]), "packaging/sup-module.pc has no line {}", INCLUDE[0]);
     let module = root.join("lib/pkgconfig/sup-module.pc");
     project.sh.write_file(&module, flags.replace(INCLUDE[0], INCLUDE[1]))?;
-    Ok(files.into_iter().map(|(_, to)| to).chain([link, module]).collect())
+    Ok([shared]
+        .into_iter()
+        .chain(files.into_iter().map(|(_, to)| to))
+        .chain([link, module])
+        .collect())
+}
+
+/// Installs what start programs are made of: the archive, `sup-hardened.pc`, and one in Rust to be copied under
+/// a program's name; returns the paths. Nothing here is set-user-id: who packs a program decides that.
+///
+/// # Errors
+/// They do not build, or the prefix cannot be written.
+pub(crate) fn start(project: &Project, root: &Path) -> Result<Vec<PathBuf>> {
+    let start = start::build(project)?;
+    let files = [
+        (start.archive, root.join("lib").join(start::ARCHIVE)),
+        (start.stub, root.join("lib/supdrv").join(start::STUB)),
+        (
+            project.root.join("packaging/sup-hardened.pc"),
+            root.join("lib/pkgconfig/sup-hardened.pc"),
+        ),
+    ];
+    for (from, to) in &files {
+        copy(project, from, to)?;
+    }
+    Ok(files.into_iter().map(|(_, to)| to).collect())
+}
+
+/// Installs a program or library without what only debuggers read, which a start with privileges would have to
+/// verify each time.
+fn strip(project: &Project, from: &Path, to: &Path) -> Result<()> {
+    let sh = &project.sh;
+    sh.create_dir(to.parent().context("a path without a folder")?)?;
+    sh.remove_path(to)?;
+    require::program(project, "strip", "binutils")?;
+    cmd!(sh, "strip --strip-unneeded -o {to} {from}").quiet().run()?;
+    Ok(())
 }
 
 /// Replaces the file instead of writing into it: programs may run that have it mapped.

@@ -17,6 +17,7 @@ mod project;
 mod report;
 mod require;
 mod rules;
+mod start;
 mod steps;
 mod test;
 mod vm;

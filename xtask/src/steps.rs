@@ -8,6 +8,7 @@ mod kmod;
 mod long;
 mod no_std;
 mod quick;
+mod start;
 mod vm;
 
 use anyhow::Result;
@@ -77,6 +78,11 @@ pub(crate) const STEPS: [Step; 26] = [
         "the semaphores and the clock page in the interleavings that two preemptions make",
     ),
     quick("supctl", doctor::run, "the doctor passes, and so does a bare `cargo run --release`"),
+    quick(
+        "start",
+        start::run,
+        "set-user-id programs start, and refuse what is not as it was packed",
+    ),
     quick("c-programs", c_programs::run, "programs in C and C++ link with libsup and work"),
     quick(
         "api",

@@ -10,13 +10,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use sup::trust;
 use sup_abi::{RTERRINFO, Status};
 use sup_hardened::{
     Audience, Contents, Installation, System, verify_folder, verify_plug_in, verify_self,
 };
+use sup_signature::PublicKey;
 
 use crate::entry::c_functions;
 use crate::error_info::ErrorInfo;
@@ -26,11 +27,25 @@ use crate::pointer::{Out, check};
 /// A name that long does not fit behind the private folder.
 const PRIVATE_NAME_BYTES: usize = 3075;
 
-/// Our own installation, and who may have signed it. A key file that others may write trusts nobody.
-static INSTALLATION: LazyLock<Installation> = LazyLock::new(|| {
-    let keys = trust::trusted_keys(Path::new(trust::SYSTEM_FOLDER)).unwrap_or_default();
-    Installation::of_this_machine(keys)
-});
+/// Our own installation; with the program that the start with privileges runs, if it does.
+static INSTALLATION: OnceLock<Installation> = OnceLock::new();
+
+/// Whose manifests count. A key file that others may write trusts nobody.
+pub(crate) fn trusted() -> Vec<PublicKey> {
+    trust::trusted_keys(Path::new(trust::SYSTEM_FOLDER)).unwrap_or_default()
+}
+
+fn installation() -> &'static Installation {
+    INSTALLATION.get_or_init(|| Installation::of_this_machine(trusted()))
+}
+
+/// Keeps what the start with privileges has verified.
+///
+/// # Errors
+/// `VERR_WRONG_ORDER` if somebody asked for a file before.
+pub(crate) fn keep(installation: Installation) -> Result<(), Status> {
+    INSTALLATION.set(installation).map_err(|_| Status::VERR_WRONG_ORDER)
+}
 
 /// The bytes of a string.
 ///
@@ -121,7 +136,7 @@ c_functions! {
         }
         // SAFETY: the caller gives a string.
         let file = unsafe { path(pszFilename) }?;
-        INSTALLATION.verify_file(file).map_err(|refusal| refusal.status())?;
+        installation().verify_file(file).map_err(|refusal| refusal.status())?;
         Ok(Status::VINF_SUCCESS)
     }
 
@@ -134,7 +149,7 @@ c_functions! {
             true => Audience::Internal {
                 // SAFETY: the caller gives a string.
                 argv0: unsafe { path(pszArgv0) }?.as_os_str(),
-                private_folder: Some(INSTALLATION.private_folder()),
+                private_folder: Some(installation().private_folder()),
             },
         };
         verify_self(audience).map_err(|refusal| info.tell(refusal.status(), &refusal))?;
@@ -177,7 +192,7 @@ c_functions! {
         // SAFETY: the caller has room for a handle there.
         let handle = unsafe { Out::required(phLdrMod) }?;
         handle.put(ptr::null_mut());
-        handle.put(load_installed(&INSTALLATION, file, fFlags, &info)?.into_raw());
+        handle.put(load_installed(installation(), file, fFlags, &info)?.into_raw());
         Ok(Status::VINF_SUCCESS)
     }
 
@@ -192,7 +207,7 @@ c_functions! {
         handle.put(ptr::null_mut());
         // SAFETY: the caller gives a string.
         let name = unsafe { path(pszFilename) }.map_err(bad)?;
-        handle.put(load_private(&INSTALLATION, name, fFlags, &info)?.into_raw());
+        handle.put(load_private(installation(), name, fFlags, &info)?.into_raw());
         Ok(Status::VINF_SUCCESS)
     }
 

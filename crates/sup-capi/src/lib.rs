@@ -5,7 +5,8 @@
 //! thread may use while another one ends it ([`calls`]), pointers ([`mod@pointer`]), texts of errors
 //! ([`error_info`]), and functions that no panic leaves ([`entry`]). Each group of the header has its
 //! file: [`init`], [`gip`], [`semaphores`], [`memory`], [`pages`], [`modules`], [`vmm`],
-//! [`platform`], [`tracing`](mod@tracing), [`logger`], [`hardening`] with [`libraries`].
+//! [`platform`], [`tracing`](mod@tracing), [`logger`], [`hardening`] with [`libraries`], and
+//! [`preinit`] for what the start with privileges hands over.
 //!
 //! | called | answer |
 //! |---|---|
@@ -33,6 +34,7 @@ mod modules;
 mod pages;
 mod platform;
 mod pointer;
+mod preinit;
 mod process;
 mod semaphores;
 mod tracing;

@@ -66,6 +66,11 @@ impl State {
 
 static STATE: Lock<State> = Lock::new(State::new(false, false));
 
+/// Whether a session is open.
+pub(crate) fn is_open() -> bool {
+    STATE.lock().count > 0
+}
+
 /// Opens the session, or counts one user more. `tell` gets the session's name: first the one that was
 /// there, and then that of a new one.
 ///

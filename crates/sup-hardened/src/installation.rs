@@ -6,17 +6,17 @@
 //! a failure leaves nothing behind, so that the next attempt starts anew.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::fs;
+use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::Errno;
+use rustix::io::{Errno, pread, retry_on_intr};
 use sup_abi::Status;
-use sup_signature::{ContentHash, PublicKey};
+use sup_signature::{ContentHash, ContentHasher, PublicKey};
 
 use crate::manifest::{MANIFEST, Manifest, manifest_line};
 use crate::{Kind, Objects, Refusal, System};
@@ -91,6 +91,9 @@ pub fn places_below(prefix: &Path) -> Vec<(Place, PathBuf)> {
     ]
 }
 
+/// How much of a file is read at once.
+const PIECE_BYTES: usize = 64 << 10;
+
 /// No path of an installed file has more bytes.
 const PATH_BYTES_MAX: usize = 4099;
 
@@ -153,6 +156,47 @@ impl Installation {
         self.entries.iter().try_for_each(|entry| self.verify_file(&self.path_of(entry)))
     }
 
+    /// Verifies all files of the table, whether or not they were before, and returns those that are there,
+    /// open to read.
+    ///
+    /// # Errors
+    /// Those of [`Installation::verify_file`], of the first file that fails.
+    pub fn open_all(&self) -> Result<Vec<(&'static Entry, OwnedFd)>, Refusal> {
+        let mut opened = Vec::new();
+        for entry in self.entries {
+            if let Some(file) = self.open(self.entry_of(&self.path_of(entry))?)? {
+                self.state().files.insert(entry.name);
+                opened.push((entry, file));
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Which files were verified: a bit for each entry of the table.
+    pub(crate) fn verified(&self) -> u64 {
+        let state = self.state();
+        let bits = self.entries.iter().zip(0..u64::BITS);
+        let bits = bits.filter(|(entry, _)| state.files.contains(entry.name));
+        bits.fold(0, |verified, (_, bit)| verified | 1 << bit)
+    }
+
+    /// Notes files as verified: those that somebody verified by the same table.
+    pub(crate) fn note_verified(&self, bits: u64) {
+        let mut state = self.state();
+        let entries = self.entries.iter().zip(0..u64::BITS);
+        let entries = entries.filter(|(_, bit)| bits >> bit & 1 != 0);
+        state.files.extend(entries.map(|(entry, _)| entry.name));
+    }
+
+    /// The digest of the table, by which two that were built apart are compared.
+    pub(crate) fn table_digest(&self) -> ContentHash {
+        let mut text = String::new();
+        for entry in self.entries {
+            text.push_str(&format!("{} {:?}\n", self.path_of(entry).display(), entry.presence));
+        }
+        ContentHash::of(text.as_bytes())
+    }
+
     /// Verifies an installed file, again if it was before, and returns what was verified, open to read.
     ///
     /// # Errors
@@ -210,7 +254,7 @@ impl Installation {
     }
 
     /// The entry of a file, if it is that file.
-    fn entry_of(&self, file: &Path) -> Result<&'static Entry, Refusal> {
+    pub(crate) fn entry_of(&self, file: &Path) -> Result<&'static Entry, Refusal> {
         let refuse = |status, what: &str| {
             Refusal::new(status, format!("'{}' {what}", file.to_string_lossy().escape_debug()))
         };
@@ -238,7 +282,7 @@ impl Installation {
         let Some(file) = open_file(&folder, entry.name, &path, entry.presence)? else {
             return Ok(None);
         };
-        let hash = ContentHash::of(&read(&file, &path)?);
+        let hash = hash(&file, &path)?;
         match self.manifest()?.digest_of(entry) {
             Some(digest) if digest == hash => Ok(Some(file)),
             Some(_) => Err(denied(&path, "is not the file that was packed: its digest differs")),
@@ -260,7 +304,7 @@ impl Installation {
         Ok(folder)
     }
 
-    fn manifest(&self) -> Result<Arc<Manifest>, Refusal> {
+    pub(crate) fn manifest(&self) -> Result<Arc<Manifest>, Refusal> {
         if let Some(manifest) = &self.state().manifest {
             return Ok(manifest.clone());
         }
@@ -331,10 +375,29 @@ fn check_writers(object: &OwnedFd, path: &Path, kind: Kind) -> Result<(), Refusa
     Ok(())
 }
 
+/// Gives the content of a file in pieces, which stay in a processor's cache.
+fn pieces(file: &OwnedFd, path: &Path, mut each: impl FnMut(&[u8])) -> Result<(), Refusal> {
+    let mut room = vec![0; PIECE_BYTES];
+    let mut offset = 0;
+    loop {
+        let count = retry_on_intr(|| pread(file, &mut room[..], offset))
+            .map_err(|error| denied(path, &format!("cannot be read: {error}")))?;
+        match room.get(..count) {
+            None | Some([]) => return Ok(()),
+            Some(piece) => each(piece),
+        }
+        offset += count as u64;
+    }
+}
+
 fn read(file: &OwnedFd, path: &Path) -> Result<Vec<u8>, Refusal> {
-    let failed = |error: std::io::Error| denied(path, &format!("cannot be read: {error}"));
     let mut bytes = Vec::new();
-    let mut file = File::from(file.try_clone().map_err(failed)?);
-    file.read_to_end(&mut bytes).map_err(failed)?;
+    pieces(file, path, |piece| bytes.extend_from_slice(piece))?;
     Ok(bytes)
+}
+
+fn hash(file: &OwnedFd, path: &Path) -> Result<ContentHash, Refusal> {
+    let mut hasher = ContentHasher::default();
+    pieces(file, path, |piece| hasher.add(piece))?;
+    Ok(hasher.finish())
 }

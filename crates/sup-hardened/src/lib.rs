@@ -27,6 +27,8 @@
 //! | `verify` | the functions for users |
 //! | `own` | the program of this process |
 //! | `installation`, `manifest` | the files of our own installation, and that they are those that were packed |
+//! | `keys` | who may have signed those |
+//! | `program`, `handover` | a program that is started with privileges, and what its start found out |
 //! | `refusal` | why these are refused, where more than a rule can be broken |
 //!
 //! Invariant: what is reported as verified was judged through the handle that is handed out with it, and
@@ -38,11 +40,14 @@ mod facts;
 #[cfg(test)]
 mod fake;
 mod grant;
+mod handover;
 mod installation;
+mod keys;
 mod manifest;
 mod objects;
 mod own;
 mod path;
+mod program;
 mod refusal;
 mod rules;
 mod straight;
@@ -55,11 +60,14 @@ mod violation;
 mod walk;
 
 pub use facts::{Facts, Identity, Kind};
+pub use handover::{HANDOVER_MAGIC, Handover};
 pub use installation::{ENTRIES, Entry, Installation, PREFIX, Place, Presence, places_below};
+pub use keys::{SYSTEM_FOLDER, check_owner, keys_in, trusted_keys};
 pub use manifest::{MANIFEST, manifest_line};
 pub use objects::Objects;
 pub use own::{Audience, verify_self};
 pub use path::{CleanPath, PATH_BYTES_LIMIT, PATH_COMPONENTS_MAX};
+pub use program::{ProgramName, entries_with};
 pub use refusal::Refusal;
 pub use rules::{Rule, Wanted, broken_rules};
 pub use system::System;

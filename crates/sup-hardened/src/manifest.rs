@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use sup_signature::{ContentHash, DriverVersion, PublicKey, Refusal, split};
 
-use crate::installation::Entry;
+use crate::installation::{Entry, Place};
 
 /// The name of its file, and of what is signed.
 pub const MANIFEST: &str = "MANIFEST";
@@ -69,6 +69,11 @@ impl Manifest {
             }
         }
         Ok(Self { digests })
+    }
+
+    /// The names of the files in a place.
+    pub(crate) fn names(&self, place: Place) -> impl Iterator<Item = &str> {
+        self.digests.keys().filter_map(move |key| key.strip_prefix(place.name())?.strip_prefix('/'))
     }
 
     /// The digest that a file has to have.

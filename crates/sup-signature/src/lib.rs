@@ -39,8 +39,8 @@ pub use key::PublicKey;
 pub use refusal::Refusal;
 pub use split::{Signed, split};
 pub use statement::{
-    BLOCK_BYTES, Block, ContentHash, DriverVersion, FLAGS_KNOWN, KERNEL_GRADE, LANDING_PADS,
-    Statement,
+    BLOCK_BYTES, Block, ContentHash, ContentHasher, DriverVersion, FLAGS_KNOWN, KERNEL_GRADE,
+    LANDING_PADS, Statement,
 };
 
 /// What a file beside an image is called that holds its block: the image's name, and this.

@@ -49,6 +49,30 @@ impl ContentHash {
     }
 }
 
+/// Makes the hash of content that comes in pieces.
+///
+/// ```
+/// use sup_signature::{ContentHash, ContentHasher};
+/// let mut hasher = ContentHasher::default();
+/// hasher.add(b"in ");
+/// hasher.add(b"pieces");
+/// assert_eq!(hasher.finish(), ContentHash::of(b"in pieces"));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct ContentHasher(Sha256);
+
+impl ContentHasher {
+    /// Adds what follows.
+    pub fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The hash of all that was added.
+    pub fn finish(self) -> ContentHash {
+        ContentHash(self.0.finalize().into())
+    }
+}
+
 impl fmt::Display for ContentHash {
     /// The first eight bytes: enough to tell two files apart for a person.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

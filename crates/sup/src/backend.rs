@@ -13,9 +13,12 @@ mod diagnosis;
 use std::borrow::Cow;
 use std::env;
 use std::fmt;
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
 
 use rustix::io::Errno;
 use sup_abi::Status;
+use sup_abi::request::ioctl;
 
 use self::diagnosis::{Diagnosis, Facts};
 use crate::connection::Connection;
@@ -23,7 +26,7 @@ use crate::device::Device;
 use crate::error::{Error, Result};
 
 /// The kernel backend's device.
-pub const DEVICE: &str = "/dev/supdrv";
+pub use sup_abi::request::ioctl::DEVICE;
 
 /// The variable that chooses the backend.
 pub const VARIABLE: &str = "SUP_BACKEND";
@@ -61,6 +64,8 @@ enum Reason {
     Variable,
     /// The program names it.
     Program,
+    /// The start with privileges opened the device.
+    HandedOver,
     /// Nobody names one, and the kernel's driver is there.
     Present,
     /// Nobody names one, and the device cannot be opened.
@@ -85,6 +90,7 @@ impl Backend {
         match &self.reason {
             Reason::Variable => format!("{VARIABLE}={}", self.name()).into(),
             Reason::Program => "the program asks for it".into(),
+            Reason::HandedOver => format!("the start of the program opened {DEVICE}").into(),
             Reason::Present => format!("{VARIABLE} is not set and {DEVICE} can be opened").into(),
             Reason::Closed(errno) => {
                 let Diagnosis { state, .. } = Facts::gather(*errno).diagnose();
@@ -104,8 +110,22 @@ impl fmt::Display for Backend {
 /// A session, and where it is.
 type Opened = Result<(Connection, Backend)>;
 
-/// Opens a session with the backend that the environment chooses, or else the device at `device`.
+/// The device that the start with privileges opened for this process, until a session takes it.
+static HANDED_OVER: Mutex<Option<OwnedFd>> = Mutex::new(None);
+
+/// Gives this process a device that somebody with more rights opened: the next session is in the kernel, with
+/// this device, whatever the environment says. Later ones are opened as always.
+pub fn hand_over(device: OwnedFd) {
+    *HANDED_OVER.lock().unwrap_or_else(PoisonError::into_inner) = Some(device);
+}
+
+/// Opens a session with the device that was handed over, or else with the backend that the environment chooses.
 pub(crate) fn open() -> Opened {
+    let handed_over = HANDED_OVER.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(device) = handed_over {
+        let connection = Connection::kernel(Device::of(device))?;
+        return Ok((connection, Backend { kind: Kind::Kernel, reason: Reason::HandedOver }));
+    }
     match env::var_os(VARIABLE) {
         None => open_best(DEVICE),
         Some(choice) => open_chosen(&choice.to_string_lossy()),
@@ -148,7 +168,11 @@ const OPEN: &str = "Session::open";
 fn open_kernel(wanted_by: &str) -> Result<Connection> {
     let device = Device::open(DEVICE).map_err(|errno| {
         let Diagnosis { state, remedy } = Facts::gather(errno).diagnose();
-        Error::new(OPEN, open_status(errno), format!("{wanted_by}, but {state}; {remedy}"))
+        Error::new(
+            OPEN,
+            ioctl::open_status(errno.raw_os_error()),
+            format!("{wanted_by}, but {state}; {remedy}"),
+        )
     })?;
     Connection::kernel(device)
 }
@@ -173,16 +197,6 @@ fn open_best(device: &str) -> Opened {
 /// Whether a driver answered the first request like one that this library will never get on with.
 fn is_foreign(status: Status) -> bool {
     status == Status::VERR_VM_DRIVER_VERSION_MISMATCH || status == Status::VERR_VM_DRIVER_LOAD_ERROR
-}
-
-/// The header's status of a device that cannot be opened.
-fn open_status(errno: Errno) -> Status {
-    match errno {
-        Errno::NXIO | Errno::NODEV => Status::VERR_VM_DRIVER_LOAD_ERROR,
-        Errno::PERM | Errno::ACCESS => Status::VERR_VM_DRIVER_NOT_ACCESSIBLE,
-        Errno::NOENT => Status::VERR_VM_DRIVER_NOT_INSTALLED,
-        _ => Status::VERR_VM_DRIVER_OPEN_ERROR,
-    }
 }
 
 #[cfg(test)]
@@ -232,6 +246,16 @@ mod tests {
     }
 
     #[test]
+    fn what_was_handed_over_is_taken_once_and_by_no_other_name() {
+        let null = || std::fs::File::options().read(true).write(true).open("/dev/null").unwrap();
+        hand_over(null().into());
+        let error = open().map(drop).unwrap_err();
+        assert_eq!(error.status(), Status::VERR_VM_DRIVER_LOAD_ERROR, "it is not supdrv");
+        let (_connection, backend) = open().unwrap();
+        assert_ne!(backend.reason, Reason::HandedOver);
+    }
+
+    #[test]
     fn open_errors_have_the_headers_statuses() {
         for (errno, status) in [
             (Errno::NXIO, Status::VERR_VM_DRIVER_LOAD_ERROR),
@@ -242,7 +266,7 @@ mod tests {
             (Errno::IO, Status::VERR_VM_DRIVER_OPEN_ERROR),
             (Errno::NOMEM, Status::VERR_VM_DRIVER_OPEN_ERROR),
         ] {
-            assert_eq!(open_status(errno), status, "{errno:?}");
+            assert_eq!(ioctl::open_status(errno.raw_os_error()), status, "{errno:?}");
         }
     }
 }

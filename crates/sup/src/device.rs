@@ -30,6 +30,11 @@ impl Device {
         retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty())).map(Self)
     }
 
+    /// The device that somebody has opened.
+    pub(crate) fn of(descriptor: OwnedFd) -> Self {
+        Self(descriptor)
+    }
+
     /// Sends a packet, which the driver answers in place.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::Path;
 
 use sup::trust;
-use sup_hardened::{ENTRIES, Installation, MANIFEST, places_below};
+use sup_hardened::{ENTRIES, Installation, MANIFEST, entries_with, places_below};
 use sup_signature::DriverVersion;
 use tempfile::NamedTempFile;
 use zerocopy::IntoBytes;
@@ -26,7 +26,8 @@ pub(crate) fn run(command: &InstallationCommand) -> Result<(), Failure> {
 }
 
 fn sign(args: &SignFilesArgs) -> Result<(), Failure> {
-    let installation = Installation::new(places_below(&args.prefix), ENTRIES, Vec::new());
+    let entries = entries_with(&args.programs);
+    let installation = Installation::new(places_below(&args.prefix), entries, Vec::new());
     let text = installation.manifest_text().map_err(Failure::Installation)?;
     let key = keys::load(&args.key)?;
     let block = key.sign(text.as_bytes(), MANIFEST, 0, DriverVersion::CURRENT);
@@ -59,9 +60,13 @@ fn verify(args: &VerifyFilesArgs) -> Result<(), Failure> {
         None => trust::trusted_keys(Path::new(trust::SYSTEM_FOLDER)),
     };
     let keys = keys.map_err(|error| Failure::Key(error.to_string()))?;
-    let installation = Installation::new(places_below(&args.prefix), ENTRIES, keys);
+    let places = || places_below(&args.prefix);
+    // A manifest that says nothing is refused with the first file.
+    let programs = Installation::new(places(), ENTRIES, keys.clone()).programs();
+    let entries = entries_with(&programs.unwrap_or_default());
+    let installation = Installation::new(places(), entries, keys);
     let mut first = None;
-    for (entry, path) in ENTRIES.iter().map(|entry| (entry, installation.path_of(entry))) {
+    for (entry, path) in entries.iter().map(|entry| (entry, installation.path_of(entry))) {
         match installation.verify_file(&path) {
             Ok(()) if path.exists() => output::line(format_args!("{}: ok", path.display()))?,
             Ok(()) => output::line(format_args!("{}: not installed", entry.name))?,

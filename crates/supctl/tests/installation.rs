@@ -64,6 +64,25 @@ fn a_manifest_tells() {
     put(&root.join("lib/supdrv/VMMR0.r0"), "a module", 0o644);
     refused(&verify(), "is not in the manifest");
     assert_eq!((sign().exit, verify().exit), (Some(0), Some(0)));
+
+    let with_program = || {
+        let key = path(&secret);
+        supctl(&["installation", "sign", "--prefix", prefix, "--key", key, "--program", "vm"])
+    };
+    refused(&with_program(), "bin/vm");
+    put(&root.join("bin/vm"), "a start program", 0o4755);
+    put(&root.join("lib/supdrv/vm.so"), "a program", 0o644);
+    assert_eq!(with_program().exit, Some(0));
+    let verified = verify();
+    for text in ["bin/vm: ok", "lib/supdrv/vm.so: ok"] {
+        assert!(verified.stdout.contains(text), "{text}: {}", verified.stdout);
+    }
+    put(&root.join("lib/supdrv/vm.so"), "a Program", 0o644);
+    refused(&verify(), "its digest differs");
+    let bad = supctl(&["installation", "sign", "--key", path(&secret), "--program", "../vm"]);
+    assert_eq!(bad.exit, Some(2), "{}", bad.stderr);
+    assert!(bad.stderr.contains("a name has up to 63 letters"), "{}", bad.stderr);
+    assert_eq!((sign().exit, verify().exit), (Some(0), Some(0)));
     fs::write(&public, "00".repeat(32)).expect("a key");
     refused(&verify(), "no trusted key");
 }

@@ -4,8 +4,17 @@ use super::source::{Source, Token};
 use super::{Finding, RING0_CRATES};
 
 /// The crates in which `unsafe` may stand. README.md lists the same ones.
-const UNSAFE_CRATES: [&str; 7] =
-    ["sup-alloc", "sup-capi", "sup-embedded", "sup-kmod", "sup-module", "sup-ring0", "sup"];
+const UNSAFE_CRATES: [&str; 9] = [
+    "sup-alloc",
+    "sup-capi",
+    "sup-embedded",
+    "sup-kmod",
+    "sup-module",
+    "sup-ring0",
+    "sup-start",
+    "sup-stub",
+    "sup",
+];
 
 /// Encloses that list in README.md.
 const LIST_OPENS: &str = "<!-- unsafe-crates -->";

@@ -90,7 +90,7 @@ fn unsafe_list() {
         check,
         "README.md",
         &list(
-            "`sup-alloc`, `sup-ring0`\n`sup-embedded`, `sup-kmod`, `sup-module`, `sup-capi` and `sup`, no `unsafe` else",
+            "`sup-alloc`, `sup-ring0`\n`sup-embedded`, `sup-kmod`, `sup-module`, `sup-capi`, `sup-start`, `sup-stub` and `sup`, no `unsafe` else",
         ),
     );
     good(check, "ARCHITECTURE.md", "");
@@ -100,7 +100,7 @@ fn unsafe_list() {
         check,
         "README.md",
         &list(
-            "`sup-alloc` `sup-ring0` `sup-embedded` `sup-kmod` `sup-module` `sup-capi` `sup` `supctl`",
+            "`sup-alloc` `sup-ring0` `sup-embedded` `sup-kmod` `sup-module` `sup-capi` `sup-start` `sup-stub` `sup` `supctl`",
         ),
         &[2],
     );

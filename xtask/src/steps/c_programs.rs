@@ -12,7 +12,7 @@ use xshell::cmd;
 use super::Verdict;
 use crate::capi::{self, Linkage, OURS, SEED};
 use crate::project::Project;
-use crate::{api, install, modules, report, require};
+use crate::{api, install, modules, report, require, start};
 
 pub(super) fn run(project: &Project) -> Result<Verdict> {
     capi::require(project)?;
@@ -36,7 +36,8 @@ pub(super) fn run(project: &Project) -> Result<Verdict> {
     Verdict::passed_with(format!("{} programs, both libraries{seed}", sources.len()))
 }
 
-/// Installs the library, and makes a module and a program that loads it with what `pkg-config` says.
+/// Installs the libraries, and makes a module, a program that loads it and a start program with what `pkg-config`
+/// says.
 fn installed(project: &Project, prefix: &Path) -> Result<()> {
     require::program(project, "pkg-config", "pkg-config")?;
     let sh = &project.sh;
@@ -50,6 +51,12 @@ fn installed(project: &Project, prefix: &Path) -> Result<()> {
     let (module, of_modules) = (prefix.join("hello.r0"), flags("sup-module")?);
     let of_modules = of_modules.split_whitespace();
     cmd!(sh, "cc {of_modules...} -Werror -o {module} modules/hello/hello.c").run()?;
+    install::start(project, prefix)?;
+    let (program, of_starts) = (prefix.join("start-c"), flags("sup-hardened")?);
+    let (source, of_starts) =
+        (format!("{}/start/main.c", capi::PROGRAMS), of_starts.split_whitespace());
+    cmd!(sh, "cc -Wall -Wextra -Werror {source} -o {program} {of_starts...}").run()?;
+    start::judge(&program)?;
     let (program, of_programs) = (prefix.join("modules"), flags("sup")?);
     let (source, of_programs) =
         (format!("{}/modules.c", capi::PROGRAMS), of_programs.split_whitespace());
@@ -92,8 +99,6 @@ pub(super) fn valgrind(project: &Project) -> Result<Verdict> {
 pub(super) fn api(project: &Project) -> Result<Verdict> {
     let findings = api::check(project)?;
     let there = findings.functions - findings.gaps;
-    Verdict::passed_with(format!(
-        "{there} of {} functions, the rest known gaps",
-        findings.functions
-    ))
+    let rest = if findings.gaps == 0 { "" } else { ", the rest known gaps" };
+    Verdict::passed_with(format!("{there} of {} functions{rest}", findings.functions))
 }

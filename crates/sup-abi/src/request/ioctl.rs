@@ -13,6 +13,25 @@
 
 use crate::{SUP_VMMR0_DO_NOP, Status};
 
+/// The device of the kernel's driver.
+pub const DEVICE: &str = "/dev/supdrv";
+
+/// The header's status of a device that cannot be opened, by the system's `errno`. Source: specification 2.1.
+pub const fn open_status(errno: i32) -> Status {
+    // Linux's numbers: `include/uapi/asm-generic/errno-base.h`.
+    const EPERM: i32 = 1;
+    const ENOENT: i32 = 2;
+    const ENXIO: i32 = 6;
+    const EACCES: i32 = 13;
+    const ENODEV: i32 = 19;
+    match errno {
+        ENXIO | ENODEV => Status::VERR_VM_DRIVER_LOAD_ERROR,
+        EPERM | EACCES => Status::VERR_VM_DRIVER_NOT_ACCESSIBLE,
+        ENOENT => Status::VERR_VM_DRIVER_NOT_INSTALLED,
+        _ => Status::VERR_VM_DRIVER_OPEN_ERROR,
+    }
+}
+
 /// The type in the numbers of all requests.
 pub const TYPE: u32 = b'S' as u32;
 

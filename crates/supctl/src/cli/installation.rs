@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use sup_hardened::PREFIX;
+use sup_hardened::{PREFIX, ProgramName};
 
 /// What to do with the files of an installation.
 #[derive(Debug, Subcommand)]
@@ -21,6 +21,9 @@ pub(crate) struct SignFilesArgs {
     /// The secret key
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
+    /// A program that is started with privileges: bin/NAME and lib/supdrv/NAME.so; may stand several times
+    #[arg(long = "program", value_name = "NAME", value_parser = program)]
+    pub(crate) programs: Vec<ProgramName>,
 }
 
 /// Say of each file whether root alone can change it and whether it is the one that was packed
@@ -32,4 +35,13 @@ pub(crate) struct VerifyFilesArgs {
     /// A file of public keys of which one has to have signed [default: those in /etc/supdrv/trusted]
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
+}
+
+fn program(name: &str) -> Result<ProgramName, String> {
+    ProgramName::parse(name.as_bytes()).ok_or_else(|| {
+        format!(
+            "a name has up to {} letters, digits, '_', '-' and '.', and begins with one of the first three",
+            ProgramName::BYTES_MAX
+        )
+    })
 }
