@@ -6,6 +6,7 @@
 
 mod crates;
 mod docs;
+mod named_tests;
 mod ring0;
 mod seed;
 mod source;

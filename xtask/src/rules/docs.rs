@@ -1,16 +1,17 @@
-//! Documents that point somewhere: their links exist, and the map names every function of the header.
+//! Documents that point somewhere: their links and the tests that they name exist, and the map names every
+//! function of the header.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Finding, Violation};
+use super::{Finding, Violation, named_tests};
 
 const MAP: &str = "docs/map.md";
 const FUNCTIONS: &str = "docs/functions.tsv";
 
-/// Checks the relative links of every Markdown file, and the map.
+/// Checks the relative links of every Markdown file, the tests that it names, and the map.
 pub(super) fn check(root: &Path, paths: &[String]) -> Result<Vec<Violation>> {
     let mut violations = Vec::new();
     for path in paths.iter().filter(|path| path.ends_with(".md")) {
@@ -20,6 +21,12 @@ pub(super) fn check(root: &Path, paths: &[String]) -> Result<Vec<Violation>> {
         violations.extend(dead_links(&text, exists).into_iter().map(|finding| Violation {
             path: path.clone(),
             rule: "dead-link",
+            finding,
+        }));
+        let read = |path: &Path| fs::read_to_string(root.join(path)).ok();
+        violations.extend(named_tests::missing(&text, read).into_iter().map(|finding| Violation {
+            path: path.clone(),
+            rule: "tests-named",
             finding,
         }));
     }
