@@ -1,8 +1,8 @@
 //! Writes the seeds of the targets: `seeds FOLDER` makes a folder for each target in it.
 //!
 //! The loader gets the tree's modules, the decoder a packet of each request, alone and all in a row, the paths
-//! some of each kind, and the validator of VTG objects valid ones. Those are made by what makes them for the
-//! tests of `sup-core`.
+//! some of each kind, the reader of trace files a file with all kinds of sections, and the validator of VTG
+//! objects valid ones. Those are made by what makes them for the tests of `sup-core`.
 
 #[path = "../../crates/sup-core/src/vtg/testing.rs"]
 mod objects;
@@ -15,6 +15,7 @@ use sup_abi::request::{Function, HEADER_BYTES, LoadModule, Request, RequestInfo,
 use sup_core::vtg::{Kind, Object};
 use sup_fuzz::{Shot, VTG_ADDRESS};
 use sup_modules::{HELLO, VMMR0};
+use sup_trace::{Argument, Event, Header, Probe, TraceWriter, WriteError};
 use zerocopy::IntoBytes;
 
 use objects::{Shape, Side};
@@ -77,6 +78,23 @@ fn objects() -> Vec<Vec<u8>> {
     objects
 }
 
+/// A trace file with two processors, a loss and two blocks of one processor.
+fn trace() -> Result<Vec<u8>, WriteError> {
+    let header = Header { tsc_hz: 3_000_000_000, host: "host".into(), ..Header::default() };
+    let mut writer = TraceWriter::new(Vec::new(), &header)?;
+    let argument = Argument { type_text: "uint32_t".into(), flags: 0x4000_0104 };
+    let names = Probe { provider: "vmm".into(), probe: "exit".into(), ..Probe::default() };
+    writer.probes(&[Probe { id: 1, arguments: vec![argument], ..names }])?;
+    for number in 0..6_u64 {
+        let (time_tsc, cpu) = (100 * number, number as u16 % 2);
+        writer.event(&Event { time_tsc, cpu, id: 1, arg_count: 1, ..Event::default() })?;
+        if number == 3 {
+            writer.lost(0, 2)?;
+        }
+    }
+    writer.finish()
+}
+
 fn main() -> io::Result<()> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from);
     let folder = folder.ok_or_else(|| io::Error::other("name the folder for the seeds"))?;
@@ -97,6 +115,13 @@ fn main() -> io::Result<()> {
         for kind in 0..3_u8 {
             fs::write(vtg.join(format!("{index}-{kind}")), [&[kind], &object[..]].concat())?;
         }
+    }
+    let traces = folder.join("trace");
+    fs::create_dir_all(&traces)?;
+    // The first byte says whether checksums are put right.
+    let file = trace().map_err(io::Error::other)?;
+    for mode in 0..2_u8 {
+        fs::write(traces.join(mode.to_string()), [&[mode], &file[..]].concat())?;
     }
     let requests = folder.join("requests");
     fs::create_dir_all(&requests)?;
