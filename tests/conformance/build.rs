@@ -22,6 +22,7 @@ const MODULES: &[(&str, &str, &[&str])] = &[
     ("panic_init", "panic.c", &["-DIN_INIT"]),
     ("registering_init", "init.c", &["-DSTATUS=-225", "-DREGISTER"]),
     ("importing", "importing.c", &[]),
+    ("probes", "probes.c", &[]),
     ("tracer", "tracer.c", &[]),
     ("traced", "traced.c", &[]),
     ("traced_twice", "traced.c", &["-DTWICE"]),

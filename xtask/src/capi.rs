@@ -118,10 +118,10 @@ pub(crate) fn program(
     let (compiler, standard) = if is_cpp { ("c++", "-std=c++17") } else { ("cc", "-std=gnu11") };
     let headers = MODULE_HEADERS.map(|folder| format!("-I{folder}"));
     let (path, rpath) = (&library.folder, format!("-Wl,-rpath,{}", library.folder.display()));
-    let archive = library.archive();
+    let (archive, ours) = (library.archive(), project.root.join(OURS));
     let base = cmd!(
         sh,
-        "{compiler} {standard} -g -O1 -Wall -Wextra -Werror -pthread -I{include} {headers...} {source} -o {program}"
+        "{compiler} {standard} -g -O1 -Wall -Wextra -Werror -pthread -I{include} -idirafter {ours} {headers...} {source} -o {program}"
     );
     let command = match linkage {
         Linkage::Shared => base.arg("-L").arg(path).arg("-lsup").arg(rpath),

@@ -81,7 +81,7 @@ pub(crate) fn library(project: &Project, root: &Path) -> Result<Vec<PathBuf>> {
         (library.archive(), root.join("lib").join(capi::ARCHIVE)),
         (project.root.join("packaging/sup.pc"), root.join("lib/pkgconfig/sup.pc")),
     ];
-    for folder in ["include/VBox", "include/iprt"] {
+    for folder in ["include/VBox", "include/iprt", "include/supdrv"] {
         for header in project.files_in(folder, "h") {
             let name = header.file_name().context("a header without a name")?;
             files.push((header.clone(), root.join(folder).join(name)));

@@ -92,66 +92,12 @@ c_functions! {
     }
 }
 
-/// A probe was hit: saves the registers as the probe left them, and the arguments, on the stack, and
-/// tells the driver. To its caller an ordinary function.
+/// A probe was hit: tells the driver, with the registers as the probe left them. To its caller an ordinary
+/// function.
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
 unsafe extern "C" fn SUPTracerFireProbe() {
-    core::arch::naked_asm!(
-        "endbr64",
-        // 240 bytes of context, of whose flags this is the only copy; above it the return address.
-        "pushfq",
-        "sub rsp, 240",
-        "mov [rsp + 112], rax",
-        "mov [rsp + 120], rcx",
-        "mov [rsp + 128], rdx",
-        "mov [rsp + 136], rbx",
-        "mov [rsp + 152], rbp",
-        "mov [rsp + 160], rsi",
-        "mov [rsp + 168], rdi",
-        "mov [rsp + 176], r8",
-        "mov [rsp + 184], r9",
-        "mov [rsp + 192], r10",
-        "mov [rsp + 200], r11",
-        "mov [rsp + 208], r12",
-        "mov [rsp + 216], r13",
-        "mov [rsp + 224], r14",
-        "mov [rsp + 232], r15",
-        // The location, and the arguments: five in registers, five on the stack.
-        "mov [rsp + 8], rdi",
-        "mov [rsp + 16], rsi",
-        "mov [rsp + 24], rdx",
-        "mov [rsp + 32], rcx",
-        "mov [rsp + 40], r8",
-        "mov [rsp + 48], r9",
-        "mov rax, [rsp + 256]",
-        "mov [rsp + 56], rax",
-        "mov rax, [rsp + 264]",
-        "mov [rsp + 64], rax",
-        "mov rax, [rsp + 272]",
-        "mov [rsp + 72], rax",
-        "mov rax, [rsp + 280]",
-        "mov [rsp + 80], rax",
-        "mov rax, [rsp + 288]",
-        "mov [rsp + 88], rax",
-        // Where it returns to, the flags, and the stack after the return.
-        "mov rax, [rsp + 248]",
-        "mov [rsp + 96], rax",
-        "mov rax, [rsp + 240]",
-        "mov [rsp + 104], rax",
-        "lea rax, [rsp + 256]",
-        "mov [rsp + 144], rax",
-        // The location's number, the width, and zeros.
-        "mov eax, [rdi + 4]",
-        "mov [rsp], eax",
-        "mov dword ptr [rsp + 4], 64",
-        "cld",
-        "mov rdi, rsp",
-        "call {fire}",
-        "add rsp, 248",
-        "ret",
-        fire = sym fire,
-    )
+    sup::tell_of_hit!(fire)
 }
 
 /// Tells the driver of a hit; called by [`SUPTracerFireProbe`] only.

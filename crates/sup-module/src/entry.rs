@@ -8,8 +8,9 @@ use core::fmt;
 
 use sup_abi::{SUPDRVSESSION, SUPR0SERVICEREQHDR, Status};
 
+use crate::object::check;
 use crate::request::{Call, Packet};
-use crate::{Result, Session};
+use crate::{Provider, Result, Session, raw};
 
 /// The module as the driver knows it: an opaque value, for messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,22 @@ impl Module {
     pub(crate) fn as_raw(self) -> *mut c_void {
         let Self(number) = self;
         core::ptr::without_provenance_mut(number)
+    }
+
+    /// Registers the module's probes, those of a [`provider!`](crate::provider!); they go with the module. A
+    /// module has one provider. Corresponds to `SUPR0TracerRegisterModule`.
+    ///
+    /// # Errors
+    /// `VERR_WRONG_ORDER` outside of `init`; `VERR_SUPDRV_VTG_BAD_HDR_TOO_FEW` if none of its probes is in the
+    /// code, `VERR_SUPDRV_VTG_ONLY_ONCE_PER_SESSION` if the module has registered another; what the tracer
+    /// says.
+    ///
+    /// # Context
+    /// In `init`, on its thread. May sleep.
+    pub fn register_provider(self, provider: Provider) -> Result<()> {
+        let header = provider.header().as_ptr();
+        // SAFETY: the driver looks the handle up, and checks the object, which is one of this image.
+        check(unsafe { raw::SUPR0TracerRegisterModule(self.as_raw(), header) }).map(|_| ())
     }
 }
 

@@ -30,9 +30,10 @@
 //!   checked views.
 //! * [`Session`] makes [objects](Object), [events](Event) that reset themselves or [not](ManualResetEvent),
 //!   and [memory](Memory) of both rings; they belong to the caller's session.
-//! * [`tracer`] makes a module the tracer: it is told of probes and their hits, [`provider`] describes and
-//!   switches them, and [`shelf`] has memory of a client's that hits write in any context.
+//! * [`tracer`] makes a module the tracer: it is told of probes and their hits,
+//!   [`provider`](mod@provider) describes and switches them, and [`shelf`] has memory of a client's that hits write in any context.
 //! * [`log!`] writes to the driver's log.
+//! * [`provider!`] and [`probe!`] make probes, [`Module::register_provider`] tells the driver of them.
 //! * A panic ends the call with `VERR_INTERNAL_ERROR` and a line in the log; nothing unwinds, so what the
 //!   call made stays with the session.
 //!
@@ -82,6 +83,10 @@ pub use session::Session;
 pub use sup_abi::{
     R3Ptr, SUPDRVOBJTYPE, SUPDRVSESSION, SUPPAGINGMODE, SUPR0SERVICEREQHDR,
     SUPR0SERVICEREQHDR_MAGIC, Status,
+};
+pub use sup_probe::{
+    Attribute, Attributes, Class, ProbeArgument, Provider, Stability, probe, probe_enabled,
+    provider,
 };
 
 /// What a function of a module or of the driver comes to. The error is a status that is a failure.

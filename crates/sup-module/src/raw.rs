@@ -9,6 +9,7 @@ use core::ffi::{c_char, c_void};
 
 use sup_abi::{
     PFNSUPDRVDESTRUCTOR, SUPDRVIDCHANDLE, SUPDRVSESSION, SUPDRVTRACERHLP, SUPDRVTRACERREG,
+    VTGOBJHDR,
 };
 
 /// Declares imports, with what the host answers in place of each.
@@ -37,6 +38,7 @@ imports! {
     fn SUPR0ObjAddRefEx(object: *mut c_void, session: *mut SUPDRVSESSION, no_blocking: bool) -> i32 = NO_DRIVER;
     fn SUPR0ObjRelease(object: *mut c_void, session: *mut SUPDRVSESSION) -> i32 = NO_DRIVER;
     fn SUPR0ObjVerifyAccess(object: *mut c_void, session: *mut SUPDRVSESSION, name: *const c_char) -> i32 = NO_DRIVER;
+    fn SUPR0TracerRegisterModule(module: *mut c_void, header: *mut VTGOBJHDR) -> i32 = NO_DRIVER;
     fn SUPR0GetPagingMode() -> u32 = 0;
     fn SUPR0MemAlloc(session: *mut SUPDRVSESSION, bytes: u32, r0: *mut *mut c_void, r3: *mut *mut c_void) -> i32 = NO_DRIVER;
     fn SUPR0MemFree(session: *mut SUPDRVSESSION, address: usize) -> i32 = NO_DRIVER;

@@ -66,7 +66,7 @@ pub use platform::{VirtualisationOwner, virtualisation_owner, vtx_supported};
 pub use policy::{ModulePolicy, read_signed};
 pub use semaphore::{EventSemaphore, ManualResetEvent, Timeout, WaitError};
 pub use session::Session;
-pub use tracer::{ProbeModuleKind, TracerReply};
+pub use tracer::{ProbeModuleKind, RegisteredProvider, TracerReply};
 
 pub use sup_abi::request::{Counts, ModuleDemand, SessionId, StatisticsOut};
 pub use sup_abi::{

@@ -329,5 +329,10 @@ impl Drop for Locations {
     }
 }
 
+mod hit;
+mod registration;
+
+pub use registration::RegisteredProvider;
+
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,8 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use sup_module::{
-    Call, Module, Result, SUPR0SERVICEREQHDR, Session, Status, Timeout, log, ring0_module,
+    Call, Module, Result, SUPR0SERVICEREQHDR, Session, Status, Timeout, log, probe, provider,
+    ring0_module,
 };
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -23,6 +24,15 @@ ring0_module! {
     init: start,
     term: end,
     service: echoServiceReqHandler => serve,
+}
+
+provider! {
+    /// What this module does for others, for a tracer to see.
+    mod echoes;
+    /// A text was given back: its bytes, and how many texts there were.
+    probe text(bytes: u32, count: u64);
+    /// Numbers were added up: how many, and their sum.
+    probe sum(numbers: usize, sum: u64);
 }
 
 /// Gives a text back, with an [`Echo`] packet.
@@ -68,6 +78,7 @@ pub struct Sum {
 static ECHOES: AtomicU64 = AtomicU64::new(0);
 
 fn start(module: Module) -> Result<()> {
+    module.register_provider(echoes::provider())?;
     log!("echo: hello from ring 0, I am {module}");
     Ok(())
 }
@@ -83,6 +94,7 @@ fn serve(mut call: Call<'_>) -> Result<Status> {
         OP_SUM => {
             let (sum, numbers): (&mut Sum, &mut [u64]) = call.packet.view_with_tail()?;
             sum.sum = numbers.iter().fold(0, |sum, number| sum.wrapping_add(*number));
+            probe!(echoes, sum, numbers.len(), sum.sum);
         }
         OP_EVENT => event(call.session)?,
         OP_MEMORY => memory(call.session, call.argument)?,
@@ -99,6 +111,7 @@ fn echo(packet: &mut Echo) -> Result<()> {
     text.ok_or(Status::VERR_INVALID_PARAMETER)?.make_ascii_uppercase();
     // Relaxed: a count, which orders nothing.
     packet.count = ECHOES.fetch_add(1, Ordering::Relaxed) + 1;
+    probe!(echoes, text, packet.length, packet.count);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod raw;
 mod semaphores;
 mod shared_object;
 mod slice;
+mod trace;
 
 use std::hint::black_box;
 
@@ -29,7 +30,7 @@ pub(crate) struct Suite {
 }
 
 /// All suites, in the order in which they run.
-pub(crate) const SUITES: [Suite; 7] = [
+pub(crate) const SUITES: [Suite; 8] = [
     Suite {
         name: "slice",
         about: "the main job: events, service calls, loading, closing a session",
@@ -71,6 +72,12 @@ pub(crate) const SUITES: [Suite; 7] = [
         about: "calls of the C library beside the same ones in Rust",
         run: capi::run,
         skips: capi::skips,
+    },
+    Suite {
+        name: "trace",
+        about: "probes: what one costs that nobody wants",
+        run: trace::run,
+        skips: Vec::new,
     },
 ];
 

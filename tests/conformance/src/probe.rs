@@ -40,6 +40,8 @@ images! {
     REGISTERING_INIT = "registering_init";
     /// Imports from VMMR0.
     IMPORTING = "importing";
+    /// Has probes of `supdrv/probe.h`.
+    PROBES = "probes";
     /// Registers a tracer.
     TRACER = "tracer";
     THREAD_LOCAL = "thread_local";

@@ -4,12 +4,13 @@ use super::source::{Source, Token};
 use super::{Finding, RING0_CRATES};
 
 /// The crates in which `unsafe` may stand. README.md lists the same ones.
-const UNSAFE_CRATES: [&str; 9] = [
+const UNSAFE_CRATES: [&str; 10] = [
     "sup-alloc",
     "sup-capi",
     "sup-embedded",
     "sup-kmod",
     "sup-module",
+    "sup-probe",
     "sup-ring0",
     "sup-start",
     "sup-stub",

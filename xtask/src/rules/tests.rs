@@ -90,7 +90,7 @@ fn unsafe_list() {
         check,
         "README.md",
         &list(
-            "`sup-alloc`, `sup-ring0`\n`sup-embedded`, `sup-kmod`, `sup-module`, `sup-capi`, `sup-start`, `sup-stub` and `sup`, no `unsafe` else",
+            "`sup-alloc`, `sup-ring0`\n`sup-embedded`, `sup-kmod`, `sup-module`, `sup-probe`, `sup-capi`, `sup-start`, `sup-stub` and `sup`, no `unsafe` else",
         ),
     );
     good(check, "ARCHITECTURE.md", "");
@@ -100,7 +100,7 @@ fn unsafe_list() {
         check,
         "README.md",
         &list(
-            "`sup-alloc` `sup-ring0` `sup-embedded` `sup-kmod` `sup-module` `sup-capi` `sup-start` `sup-stub` `sup` `supctl`",
+            "`sup-alloc` `sup-ring0` `sup-embedded` `sup-kmod` `sup-module` `sup-probe` `sup-capi` `sup-start` `sup-stub` `sup` `supctl`",
         ),
         &[2],
     );
@@ -140,6 +140,7 @@ fn file_docs() {
 #[test]
 fn no_allow() {
     good(text::no_allow, "a.rs", "#[expect(dead_code, reason = \"#[allow(\")] fn f() {}");
+    good(text::no_allow, "crates/sup-probe/src/object.rs", "#[allow(dead_code)] mod m {}");
     bad(text::no_allow, "a.rs", "\n#[allow(dead_code)] fn f() {}", &[2]);
     bad(text::no_allow, "a.rs", "#![allow(dead_code)]", &[1]);
 }

@@ -1,5 +1,7 @@
 //! The tracer, providers in both rings, clients, and hits.
 
+mod made;
+
 use std::sync::Arc;
 use std::thread;
 
@@ -21,6 +23,8 @@ use crate::traced::{
     TRACED, TRACED_HANDLER, TRACED_OP_FIRE, TRACED_OP_REGISTER, TRACED_OUTSIDE, TRACED_TWICE,
     with_header,
 };
+
+use made::{probes_in_c_reach_the_tracer, probes_in_rust_reach_the_tracer};
 
 cases! { Tracing {
     a_tracer_registers_in_its_init:
@@ -49,6 +53,11 @@ cases! { Tracing {
     a_process_registers_its_probes:
         "Locations get numbers, hits arrive with their arguments, and deregistering takes all back \
          (spec 8.5, 8.6).",
+    probes_in_rust_reach_the_tracer:
+        "What `sup_probe::provider` makes is registered, and hits arrive with all arguments; those of a probe \
+         that nobody wants are not evaluated (spec 8.6, 8.11).",
+    probes_in_c_reach_the_tracer:
+        "The same for a ring-0 module and `supdrv/probe.h` (spec 8.6, 8.11).",
     a_hit_with_a_wrong_number_is_ignored:
         "Slots, indices and widths that do not fit change nothing (spec 8.6).",
     what_a_process_writes_decides_nothing:
