@@ -24,7 +24,10 @@ use crate::traced::{
     with_header,
 };
 
-use made::{probes_in_c_reach_the_tracer, probes_in_rust_reach_the_tracer};
+use made::{
+    probes_in_c_reach_the_tracer, probes_in_rust_reach_the_tracer,
+    probes_of_a_module_in_rust_reach_the_tracer,
+};
 
 cases! { Tracing {
     a_tracer_registers_in_its_init:
@@ -58,6 +61,8 @@ cases! { Tracing {
          that nobody wants are not evaluated (spec 8.6, 8.11).",
     probes_in_c_reach_the_tracer:
         "The same for a ring-0 module and `supdrv/probe.h` (spec 8.6, 8.11).",
+    probes_of_a_module_in_rust_reach_the_tracer:
+        "The same for `modules/echo`, as `supctl module build` makes it (spec 8.6, 8.11).",
     a_hit_with_a_wrong_number_is_ignored:
         "Slots, indices and widths that do not fit change nothing (spec 8.6).",
     what_a_process_writes_decides_nothing:

@@ -1,12 +1,15 @@
 //! Probes that the project's own macros make, from the place to the tracer.
 
+use std::fs;
+
 use sup::Status;
+use sup_abi::VTGOBJHDR_MAGIC;
 
 use super::{DISABLE, ENABLE, Tracer, free};
 use crate::backend::Backend;
 use crate::case::{Stop, Verdict, same};
 use crate::client::Client;
-use crate::probe::PROBES;
+use crate::probe::{PROBES, service_request};
 
 sup_probe::provider! {
     /// Of this program.
@@ -90,4 +93,48 @@ pub(super) fn probes_in_c_reach_the_tracer(backend: &dyn Backend) -> Verdict {
     }
     tracer.free()?;
     free(&client, module)
+}
+
+/// Where guests have the module, and where it is built.
+const ECHO: [&str; 2] =
+    ["/lib/echo.r0", concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/r0/echo.r0")];
+
+fn echo() -> Verdict<Vec<u8>> {
+    let mut images = ECHO.into_iter().filter_map(|place| fs::read(place).ok());
+    // One that was built before it had probes is none.
+    let has_probes =
+        |image: &Vec<u8>| image.windows(VTGOBJHDR_MAGIC.len()).any(|text| text == VTGOBJHDR_MAGIC);
+    images.find(has_probes).ok_or_else(|| {
+        Stop::Skipped("no echo.r0: `supctl module build modules/echo` makes it".to_owned())
+    })
+}
+
+pub(super) fn probes_of_a_module_in_rust_reach_the_tracer(backend: &dyn Backend) -> Verdict {
+    let image = echo()?;
+    let client = Client::connect(backend)?;
+    let tracer = Tracer::load(&client)?;
+    let module = client.load(&image, "echo", "echoServiceReqHandler")?.base;
+    same!(tracer.state()?.names(), ["echoes", "echo"]);
+    // A header, the sum, and two numbers.
+    let add = |numbers: [u64; 2]| {
+        let mut request = service_request(32);
+        for (place, number) in [16, 24].into_iter().zip(numbers) {
+            request[place..place + 8].copy_from_slice(&number.to_le_bytes());
+        }
+        client.call_service("echo", 1, 0, &mut request)
+    };
+    same!(add([1, 1])?, Status::VINF_SUCCESS);
+    same!(tracer.state()?.kernel_hits, 0);
+    tracer.succeed(ENABLE, 0)?;
+    tracer.succeed(ENABLE, 1)?;
+    same!(add([40, 2])?, Status::VINF_SUCCESS);
+    let state = tracer.state()?;
+    same!(state.kernel_hits, 1);
+    same!(state.arguments[..2], [2, 42]);
+    tracer.succeed(DISABLE, 0)?;
+    tracer.succeed(DISABLE, 1)?;
+    same!(add([1, 1])?, Status::VINF_SUCCESS);
+    same!(tracer.state()?.kernel_hits, 1);
+    free(&client, module)?;
+    tracer.free()
 }
