@@ -5,11 +5,15 @@
 //! `packaging/sup-module.pc` how ring-0 modules are compiled.
 //! Invariant: everything goes below the prefix, and nothing that is installed names the build's folders.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use xshell::cmd;
 
 use crate::project::Project;
@@ -42,6 +46,14 @@ impl InstallArgs {
 
 /// Builds and installs, and prints each path.
 pub(crate) fn run(project: &Project, args: &InstallArgs) -> Result<ExitCode> {
+    // Whoever may write a folder or file may exchange what is verified, so that is nobody but its owner.
+    let mask = umask(Mode::WGRP | Mode::WOTH);
+    let installed = install(project, args);
+    umask(mask);
+    installed
+}
+
+fn install(project: &Project, args: &InstallArgs) -> Result<ExitCode> {
     // Programs and library know where their own files are.
     let _prefix = project.sh.push_env("SUP_PREFIX", &args.prefix);
     cmd!(project.sh, "cargo build --release --package supctl").run()?;
@@ -51,7 +63,9 @@ pub(crate) fn run(project: &Project, args: &InstallArgs) -> Result<ExitCode> {
     paths.extend(start(project, &root)?);
     let command = root.join("bin/supctl");
     strip(project, &supctl, &command)?;
-    for path in paths.iter().chain([&command]) {
+    paths.push(command);
+    for path in &paths {
+        close(path)?;
         report::line(format_args!("{}", path.display()));
     }
     match &args.key {
@@ -140,6 +154,16 @@ fn copy(project: &Project, from: &Path, to: &Path) -> Result<()> {
     project.sh.create_dir(to.parent().context("a path without a folder")?)?;
     project.sh.remove_path(to)?;
     project.sh.copy_file(from, to)?;
+    Ok(())
+}
+
+/// Takes the right to write from all but the owner: a file has the mode of the one it was copied from.
+fn close(path: &Path) -> Result<()> {
+    let metadata = fs::symlink_metadata(path)?;
+    if metadata.is_file() {
+        let mode = metadata.permissions().mode() & !0o022;
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod c_programs;
 mod dkms;
 mod doctor;
 mod fuzz;
+mod install;
 mod kmod;
 mod long;
 mod no_std;
@@ -64,7 +65,7 @@ const fn long(
     Step { name, about, is_long: true, run }
 }
 
-pub(crate) const STEPS: [Step; 27] = [
+pub(crate) const STEPS: [Step; 28] = [
     quick("fmt", quick::fmt, "every source file is formatted"),
     quick("rules", quick::rules, "the house rules that no compiler knows"),
     quick("clippy", quick::clippy, "no lint warns, in any target"),
@@ -94,6 +95,7 @@ pub(crate) const STEPS: [Step; 27] = [
     quick("vm-6.12", vm::linux_6_12, "both drivers in a guest with Linux 6.12; games"),
     long("vm-7.2", vm::linux_7_2, "both drivers in a guest with Linux 7.2; games"),
     long("vm-debug", vm::debug_kernel, "with KASAN, lockdep and kmemleak; a million requests"),
+    long("install", install::run, "an installation is verified as it was packed, and no other"),
     long("dkms", dkms::run, "DKMS builds the source package, and its module works"),
     long(
         "stress",

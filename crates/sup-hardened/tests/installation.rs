@@ -140,6 +140,15 @@ fn cannot_be_another_file(packed: &Packed) -> Outcome {
     fs::write(&elsewhere, "program")?;
     same("elsewhere", packed.status(&elsewhere), Status::VERR_NOT_SAME_DEVICE)?;
     same("nowhere", packed.status(Path::new("program")), Status::VERR_NOT_SAME_DEVICE)?;
+    // 4 099 bytes are a path that may be there, and is not.
+    for (bytes, expected) in
+        [(4099, Status::VERR_NOT_SAME_DEVICE), (4100, Status::VERR_BUFFER_OVERFLOW)]
+    {
+        let folder = format!("/{}", "x".repeat(bytes - "//program".len()));
+        let places = vec![(Place::Bin, folder.into())];
+        let installation = Installation::new(places, ENTRIES, vec![key().public()]);
+        same("a long path", status(&installation, &path), expected)?;
+    }
     // Owner and mode are right, and still it is another file.
     fs::write(&path, "progrAm")?;
     same("other content", packed.status(&path), Status::VERR_ACCESS_DENIED)?;
