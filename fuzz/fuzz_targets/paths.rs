@@ -1,7 +1,8 @@
 //! Paths to verify: whatever bytes a path has, it is refused, or walked name by name as it is written.
 //!
 //! Neighbours: `sup-hardened/src/path/tests.rs` has a test for each rule. Invariant: a walk opens the names
-//! between the slashes and no others, each in the folder before it, and `.` and `..` never.
+//! between the slashes and no others, each in the folder before it, and `.` and `..` never; and the short way
+//! opens what is before the last of them, at once.
 
 #![no_main]
 
@@ -19,7 +20,11 @@ use sup_hardened::{
 
 /// A file system in which every name is a folder of root's, and which notes what is opened.
 #[derive(Default)]
-struct Notes(RefCell<Vec<Vec<u8>>>);
+struct Notes {
+    opened: RefCell<Vec<Vec<u8>>>,
+    /// The folder that the last component is in can be opened at once.
+    has_short_way: bool,
+}
 
 impl Objects for Notes {
     /// How many folders are above.
@@ -30,10 +35,24 @@ impl Objects for Notes {
     }
 
     fn open(&self, folder: &usize, name: &[u8]) -> Result<usize, Errno> {
-        let mut notes = self.0.borrow_mut();
+        let mut notes = self.opened.borrow_mut();
         assert_eq!(notes.len(), *folder, "opened in another folder than the last");
         notes.push(name.to_vec());
         Ok(notes.len())
+    }
+
+    fn open_straight(&self, path: &[u8]) -> Result<usize, Errno> {
+        if !self.has_short_way {
+            return Err(Errno::NOSYS);
+        }
+        let mut notes = self.opened.borrow_mut();
+        assert!(notes.is_empty() && path.first() == Some(&b'/'));
+        notes.extend(path.split(|byte| *byte == b'/').skip(1).map(<[u8]>::to_vec));
+        Ok(notes.len())
+    }
+
+    fn ancestor(&self, folder: &usize, levels: usize) -> Result<Facts, Errno> {
+        self.facts(&folder.checked_sub(levels).expect("nothing is above the root"))
     }
 
     fn facts(&self, object: &usize) -> Result<Facts, Errno> {
@@ -62,9 +81,15 @@ impl Objects for Notes {
 }
 
 fuzz_target!(|path: &[u8]| {
-    let notes = Notes::default();
+    for has_short_way in [false, true] {
+        verify(path, has_short_way);
+    }
+});
+
+fn verify(path: &[u8], has_short_way: bool) {
+    let notes = Notes { has_short_way, ..Notes::default() };
     let verified = verify_folder(&notes, OsStr::from_bytes(path).as_ref(), Contents::None);
-    let names = notes.0.into_inner();
+    let names = notes.opened.into_inner();
     let Err(violation) = verified else {
         assert!(names.len() <= PATH_COMPONENTS_MAX);
         let bad = |name: &Vec<u8>| {
@@ -83,4 +108,4 @@ fuzz_target!(|path: &[u8]| {
     };
     assert!(names.is_empty(), "a path that is refused was walked");
     assert!(violation.status().is_failure() && !violation.to_string().contains('\n'));
-});
+}
