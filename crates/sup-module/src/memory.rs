@@ -58,11 +58,6 @@ impl Memory<'_> {
         self.r3
     }
 
-    /// The session that has it.
-    pub(crate) fn session_raw(&self) -> *mut sup_abi::SUPDRVSESSION {
-        self.session.as_raw()
-    }
-
     /// Gives the memory away: its address in ring 3. It is the session's until that ends.
     pub fn into_r3_address(self) -> R3Ptr {
         ManuallyDrop::new(self).r3

@@ -29,7 +29,7 @@ pub const OP_ADMIT: u32 = 0;
 pub const OP_LOCATION: u32 = 1;
 /// Switches a location on or off, with a [`Switch`] packet. For the session that has the tracer open.
 pub const OP_SWITCH: u32 = 2;
-/// Answers where the rings are, with a [`Buffers`] packet. For the session that has the tracer open.
+/// Answers where the ring of the processor that the argument says is, with a [`Buffers`] packet. For the session that has the tracer open.
 pub const OP_BUFFERS: u32 = 3;
 /// Answers the counts of the processor that the argument says, with a [`Counters`] packet.
 pub const OP_COUNTERS: u32 = 4;
@@ -37,6 +37,8 @@ pub const OP_COUNTERS: u32 = 4;
 /// Makes the rings, once for each open. The argument is [`buffers_argument`].
 pub const COMMAND_BUFFERS: u64 = 1;
 
+/// Slots that a ring can have: it is one block of memory, of which ring 0 gets up to 4 MiB.
+pub const SLOTS_MAX: u32 = 32_768;
 /// Processors that can have a ring.
 pub const RINGS_MAX: u32 = 256;
 /// Locations that the module can have at a time.
@@ -168,13 +170,13 @@ pub struct Switch {
     pub value: u64,
 }
 
-/// Where the rings are: those of all processors behind each other, in one block.
+/// Where a ring is.
 #[derive(Debug, Clone, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Buffers {
     /// The size is exactly that of this structure.
     pub header: SUPR0SERVICEREQHDR,
-    /// Out: the address in the session's process.
+    /// Out: the address in the session's process; 0 if there is no such ring.
     pub address: u64,
     /// Out: slots of each ring.
     pub slots: u32,

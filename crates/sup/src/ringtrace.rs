@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use sup_abi::{SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status};
 use sup_ringtrace::packets::{
     ARGUMENTS_MAX, Buffers, COMMAND_BUFFERS, COOKIE, Counters, Location, OP_ADMIT, OP_BUFFERS,
-    OP_COUNTERS, OP_LOCATION, OP_SWITCH, RINGS_MAX, Switch, buffers_argument,
+    OP_COUNTERS, OP_LOCATION, OP_SWITCH, RINGS_MAX, SLOTS_MAX, Switch, buffers_argument,
 };
 use sup_ringtrace::{Reader, Ring, SLOTS_MIN, WORDS_PER_SLOT};
 use zerocopy::FromZeros;
@@ -86,7 +86,8 @@ pub struct TraceCounts {
 /// The rings, as the reader sees them.
 #[derive(Debug)]
 struct Rings {
-    words: *const AtomicU64,
+    /// Where each one is.
+    words: Vec<*const AtomicU64>,
     slots: usize,
     policy: Policy,
     readers: Vec<Reader>,
@@ -182,11 +183,12 @@ impl RingTracer {
     /// Makes the rings, one for each processor, with room for so many records each: a power of two. Once.
     ///
     /// # Errors
-    /// `VERR_INVALID_PARAMETER` for another number of records or more memory than 256 MiB,
+    /// `VERR_INVALID_PARAMETER` for another number of records or more than 32 768,
     /// `VERR_WRONG_ORDER` the second time, `VERR_NO_MEMORY`.
     pub fn make_rings(&mut self, slots: u32, policy: Policy) -> Result<()> {
-        if slots < SLOTS_MIN as u32 || !slots.is_power_of_two() {
-            let detail = format!("a ring has {SLOTS_MIN}, 4, 8, … records, not {slots}");
+        if !(SLOTS_MIN as u32..=SLOTS_MAX).contains(&slots) || !slots.is_power_of_two() {
+            let detail =
+                format!("a ring has {SLOTS_MIN}, 4, 8, … {SLOTS_MAX} records, not {slots}");
             return Err(Error::new(MAKE, Status::VERR_INVALID_PARAMETER, detail));
         }
         // SAFETY: asks the system for a number.
@@ -198,11 +200,14 @@ impl RingTracer {
             let detail = format!("{rings} rings of {slots} records");
             return Err(Error::new(MAKE, reply.status, detail));
         }
+        let mut words = Vec::new();
         let mut packet = Buffers::new_zeroed();
-        packet.header = header::<Buffers>();
-        self.service.call_with(OP_BUFFERS, 0, &mut packet).map(|_| ())?;
-        let words = std::ptr::with_exposed_provenance(packet.address as usize);
-        let readers = vec![Reader::default(); packet.rings as usize];
+        for index in 0..rings {
+            packet.header = header::<Buffers>();
+            self.service.call_with(OP_BUFFERS, index.into(), &mut packet).map(|_| ())?;
+            words.push(std::ptr::with_exposed_provenance(packet.address as usize));
+        }
+        let readers = vec![Reader::default(); words.len()];
         self.rings = Some(Rings { words, slots: packet.slots as usize, policy, readers, turn: 0 });
         Ok(())
     }
@@ -241,13 +246,13 @@ impl RingTracer {
     pub fn read(&mut self, most: usize, mut take: impl FnMut(&Record)) -> usize {
         let Some(rings) = &mut self.rings else { return 0 };
         let (count, each) = (rings.readers.len(), rings.slots * WORDS_PER_SLOT);
-        // SAFETY: the tracer told of so many words, mapped for this process until it is closed, which is not before
-        // this value is dropped; both rings use them as atomics.
-        let words = unsafe { std::slice::from_raw_parts(rings.words, count * each) };
         let mut taken = 0;
         for _ in 0..count {
             let index = rings.turn;
-            let ring = Ring::new(&words[index * each..][..each], rings.policy);
+            // SAFETY: the tracer told of so many words there, mapped for this process until it is closed, which is
+            // not before this value is dropped; both rings use them as atomics.
+            let words = unsafe { std::slice::from_raw_parts(rings.words[index], each) };
+            let ring = Ring::new(words, rings.policy);
             let (Some(ring), Some(reader)) = (ring, rings.readers.get_mut(index)) else { break };
             while taken < most {
                 let Some(record) = reader.read(&ring) else { break };

@@ -2,6 +2,7 @@
 
 mod installation;
 mod module;
+mod trace;
 
 use std::path::PathBuf;
 
@@ -15,6 +16,10 @@ pub(crate) use self::installation::{InstallationCommand, SignFilesArgs, VerifyFi
 pub(crate) use self::module::{
     BuildArgs, CallArgs, CheckArgs, KeygenArgs, ListArgs, LoadArgs, ModuleCommand, NewArgs,
     SignArgs, VerifyArgs,
+};
+
+pub(crate) use self::trace::{
+    FullPolicy, Pattern, TraceCommand, TraceListArgs, TraceStatArgs, TracerArgs,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -46,6 +51,9 @@ pub(crate) enum Command {
     /// Ring-0 modules
     #[command(subcommand)]
     Module(ModuleCommand),
+    /// Probes, and the tracer in the box
+    #[command(subcommand)]
+    Trace(TraceCommand),
     Verify(VerifyPathArgs),
     /// The files of this installation
     #[command(subcommand)]

@@ -18,6 +18,7 @@ mod log;
 mod module;
 mod output;
 mod status;
+mod trace;
 mod verify;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => return doctor::run(&args),
         Command::Verify(args) => return verify::run(&args),
         Command::Module(command) => module::run(&command)?,
+        Command::Trace(command) => trace::run(&command)?,
         Command::Installation(command) => installation::run(&command)?,
         Command::Install(args) => install::install(&args)?,
         Command::Uninstall(args) => install::uninstall(&args)?,

@@ -107,6 +107,33 @@ impl LiveTable {
     }
 }
 
+/// Text on standard error that each new one takes the place of; nothing if that is no terminal.
+#[derive(Debug, Default)]
+pub(crate) struct LiveText {
+    /// Lines of the last one.
+    lines: usize,
+}
+
+impl LiveText {
+    pub(crate) fn show(&mut self, text: &str) {
+        let mut stderr = io::stderr().lock();
+        if stderr.is_terminal() {
+            let up = std::mem::replace(&mut self.lines, text.lines().count());
+            let clear = if up > 0 { format!("\x1b[{up}A\x1b[J") } else { String::new() };
+            // It is a comfort: nothing depends on it.
+            let _ = writeln!(stderr, "{clear}{text}");
+        }
+    }
+
+    /// Takes the last one away.
+    pub(crate) fn clear(&mut self) {
+        if self.lines > 0 {
+            let _ = write!(io::stderr().lock(), "\x1b[{}A\x1b[J", self.lines);
+            self.lines = 0;
+        }
+    }
+}
+
 /// Prints names with their values, one a line.
 pub(crate) fn fields(fields: &[(&str, String)]) -> Result<(), Failure> {
     let width = fields.iter().map(|(name, _)| name.len()).max().unwrap_or_default();

@@ -25,7 +25,8 @@ use sup_module::tracer::{self, Client, HIT_ARGUMENTS, Tracer, UserArguments};
 use sup_module::{Call, Module, Result, Session, Status, log, ring0_module};
 use sup_ringtrace::packets::{
     ARGUMENTS_MAX, Buffers, COMMAND_BUFFERS, COOKIE, Comparison, Counters, LOCATIONS_MAX, Location,
-    OP_ADMIT, OP_BUFFERS, OP_COUNTERS, OP_LOCATION, OP_SWITCH, RINGS_MAX, Switch, buffers_of,
+    OP_ADMIT, OP_BUFFERS, OP_COUNTERS, OP_LOCATION, OP_SWITCH, RINGS_MAX, SLOTS_MAX, Switch,
+    buffers_of,
 };
 use sup_ringtrace::{Head, Kind, Policy, Record, Ring, SLOTS_MIN, WORDS_PER_SLOT};
 
@@ -191,27 +192,16 @@ fn record(id: u32, known: &Known, kind: Kind, mut args: [u64; HIT_ARGUMENTS]) {
     let who = u64::from(known.process.load(Ordering::Relaxed)) << 32;
     let record =
         Record { time_tsc: now.tsc, id, cpu: now.cpu, kind: kind as u8, arg_count, who, args };
-    SHELF.with(now.cpu, |words| write(words, &record));
+    SHELF.with(now.cpu, |index, words| write(index, words, &record));
 }
 
-/// Writes into the ring of the record's processor.
+/// Writes into the ring with this number.
 #[inline]
-fn write(words: &[AtomicU64], record: &Record) {
-    // Relaxed: written before the memory was put on the shelf.
-    let slots = SLOTS.load(Ordering::Relaxed) as usize;
-    let rings = RINGS.load(Ordering::Relaxed).max(1);
-    // Where numbers of processors have gaps, some share a ring.
-    let mut index = usize::from(record.cpu);
-    if index >= rings as usize {
-        index = usize::from(record.cpu) % rings as usize;
-    }
-    let each = slots.wrapping_mul(WORDS_PER_SLOT);
-    let start = index.wrapping_mul(each);
-    let policy =
-        if OVERWRITES.load(Ordering::Relaxed) == 0 { Policy::Drop } else { Policy::Overwrite };
-    let ring =
-        words.get(start..start.wrapping_add(each)).and_then(|words| Ring::new(words, policy));
-    if let (Some(ring), Some(head)) = (ring, HEADS.get(index)) {
+fn write(index: usize, words: &[AtomicU64], record: &Record) {
+    // Relaxed: written before the ring was put on the shelf.
+    let overwrites = OVERWRITES.load(Ordering::Relaxed) != 0;
+    let policy = if overwrites { Policy::Overwrite } else { Policy::Drop };
+    if let (Some(ring), Some(head)) = (Ring::new(words, policy), HEADS.get(index)) {
         ring.write(head, record);
     }
 }
@@ -220,21 +210,21 @@ fn write(words: &[AtomicU64], record: &Record) {
 fn make_buffers(client: &Client<'_>, argument: u64) -> Result<()> {
     let (rings, slots, policy) = buffers_of(argument).ok_or(Status::VERR_INVALID_PARAMETER)?;
     let is_valid = (1..=RINGS_MAX).contains(&u32::from(rings))
-        && slots as usize >= SLOTS_MIN
+        && (SLOTS_MIN as u32..=SLOTS_MAX).contains(&slots)
         && slots.is_power_of_two();
-    let words = slots.checked_mul(WORDS_PER_SLOT as u32);
-    let words = words.and_then(|words| words.checked_mul(u32::from(rings)));
-    let words = words.filter(|_| is_valid).ok_or(Status::VERR_INVALID_PARAMETER)?;
-    let memory = client.session().memory(words)?;
-    SHELF.put(client, memory, |words| {
+    let words = slots.checked_mul(WORDS_PER_SLOT as u32).filter(|_| is_valid);
+    let words = words.ok_or(Status::VERR_INVALID_PARAMETER)?;
+    let begin = || {
         // Relaxed: the shelf publishes all of it.
         SLOTS.store(slots, Ordering::Relaxed);
         RINGS.store(rings.into(), Ordering::Relaxed);
         OVERWRITES.store(u32::from(policy == Policy::Overwrite), Ordering::Relaxed);
         HEADS.iter().for_each(Head::reset);
-        let each = (slots as usize).wrapping_mul(WORDS_PER_SLOT);
-        let all = words.chunks_exact(each);
-        all.filter_map(|words| Ring::new(words, policy)).for_each(|ring| ring.reset());
+    };
+    SHELF.put(client, (rings.into(), words), &NAP, begin, |words| {
+        if let Some(ring) = Ring::new(words, policy) {
+            ring.reset();
+        }
     })
 }
 
@@ -253,7 +243,8 @@ fn serve(mut call: Call<'_>) -> Result<Status> {
             if !SHELF.is_of(call.session) {
                 return Err(Status::VERR_WRONG_ORDER);
             }
-            buffers.address = SHELF.r3_address().get();
+            let index = usize::try_from(call.argument).unwrap_or(usize::MAX);
+            buffers.address = SHELF.r3_address(index).get();
             // Relaxed: written by a call of this session.
             buffers.slots = SLOTS.load(Ordering::Relaxed);
             buffers.rings = RINGS.load(Ordering::Relaxed);

@@ -37,11 +37,13 @@ pub(super) fn run() -> Result<Vec<Figure>> {
             Ok(start.elapsed())
         },
     )?;
-    Ok(vec![Figure {
+    let mut figures = vec![Figure {
         name: "a loop with a disabled probe".to_owned(),
         unit: "ns",
         compared_to: "the loop without it".to_owned(),
         pair,
         goal: Some(Goal::Beyond(0.5)),
-    }])
+    }];
+    figures.extend(super::ringtrace::run()?);
+    Ok(figures)
 }

@@ -1,0 +1,117 @@
+//! `supctl trace`: what probes there are, and how often they fire.
+//!
+//! Neighbours: `cli/trace.rs` parses, `sup::ringtrace` is the client of the tracer in the box. Invariant: when a
+//! command ends, everything that it switched on is off, since the tracer is closed with it.
+
+mod list;
+mod stat;
+
+use std::path::{Path, PathBuf};
+
+use sup::backend::Kind;
+use sup::ringtrace::{ProbeLocation, RingTracer};
+use sup::{ServiceModule, Session};
+
+use crate::cli::{Pattern, TraceCommand, TracerArgs};
+use crate::failure::Failure;
+
+pub(crate) fn run(command: &TraceCommand) -> Result<(), Failure> {
+    match command {
+        TraceCommand::List(args) => list::run(args),
+        TraceCommand::Stat(args) => stat::run(args),
+    }
+}
+
+/// The tracer, and the modules that were loaded for it.
+struct Opened {
+    // Dropped in this order: the tracer first.
+    tracer: RingTracer,
+    modules: Vec<ServiceModule>,
+    session: Session,
+}
+
+impl Opened {
+    fn new(args: &TracerArgs) -> Result<Self, Failure> {
+        let session = Session::open()?;
+        let modules =
+            args.load.iter().map(|file| load(&session, file)).collect::<Result<_, _>>()?;
+        let file = match &args.tracer {
+            Some(file) => file.clone(),
+            None => find()?,
+        };
+        let image = sup::read_signed(&file).map_err(Failure::of_file(&file))?;
+        let tracer = RingTracer::open_image(session.backend().kind(), &image)?;
+        Ok(Self { tracer, modules, session })
+    }
+
+    /// The locations that one of the patterns fits; all, if there is none.
+    fn locations(&self, patterns: &[Pattern]) -> Result<Vec<ProbeLocation>, Failure> {
+        let mut found = self.tracer.locations()?;
+        found.retain(|at| {
+            patterns.is_empty() || patterns.iter().any(|one| one.fits(&at.provider, &at.probe))
+        });
+        Ok(found)
+    }
+
+    /// What to say if there are none.
+    fn nothing(&self) -> &'static str {
+        match self.session.backend().kind() {
+            Kind::Kernel => "no such probe: nobody has registered one",
+            Kind::Embedded => {
+                "no such probe in this process: each process has a driver of its own, and --load brings modules here"
+            }
+        }
+    }
+}
+
+/// Loads a module whose service is named like its file.
+fn load(session: &Session, file: &Path) -> Result<ServiceModule, Failure> {
+    let image = sup::read_signed(file).map_err(Failure::of_file(file))?;
+    let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let handler = format!("{name}ServiceReqHandler");
+    Ok(session.load_service_image(&image, &name, &handler)?)
+}
+
+/// The tracer's module: in an installation, or where the tree is built.
+fn find() -> Result<PathBuf, Failure> {
+    const PLACES: [&str; 3] =
+        ["../lib/supdrv/ringtrace.r0", "../r0/ringtrace.r0", "../../r0/ringtrace.r0"];
+    let program = std::env::current_exe().unwrap_or_default();
+    let folder = program.parent().unwrap_or(Path::new("."));
+    let mut places = PLACES.iter().map(|place| folder.join(place));
+    places.find(|place| place.is_file()).ok_or(Failure::Missing {
+        what: "the tracer's module, ringtrace.r0,",
+        how: "`supctl module build modules/ringtrace` makes it, --tracer FILE names it",
+    })
+}
+
+/// Rows as text, each column as wide as it has to be; numbers to the right.
+fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    });
+    let lines = rows.iter().map(|row| {
+        let cells = row.iter().zip(widths).map(|(cell, width)| {
+            if cell.starts_with(|first: char| first.is_ascii_digit()) {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_cells() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned);
+        let text = columns(&[row(["NAME", "HITS"]), row(["x", "5"]), row(["longer", "12345"])]);
+        assert_eq!(text, "NAME    HITS\nx           5\nlonger  12345");
+    }
+}

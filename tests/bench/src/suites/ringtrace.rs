@@ -1,0 +1,164 @@
+//! The part of the suite `trace` about the tracer in the box: what a hit costs, and how many a reader can take.
+//!
+//! The probes are those of the conformance suite's module, which fires as often as it is told. Its file and the
+//! tracer's are ring-0 code, as everybody's are: a hit passes the driver's gate.
+
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use sup::backend::Kind;
+use sup::ringtrace::{MODULE, Policy, RingTracer};
+use sup::{ServiceModule, Session};
+use sup_conformance::traced::{TRACED, TRACED_HANDLER, TRACED_OP_FIRE_MANY};
+use sup_test_key::signed;
+
+use crate::figure::{Figure, Goal, Skip};
+use crate::measure::{Pair, compare};
+use crate::suites::open_session;
+
+const TRACER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/r0/ringtrace.r0");
+/// Records in the ring of each processor: 2 MiB and a quarter.
+const RECORDS: u32 = 32_768;
+const LINE: u32 = 100;
+const LOCATION: u64 = 0;
+
+/// What two threads fire before the reader's count is taken.
+const HITS_EACH: u64 = 500_000;
+const ROUNDS: usize = 15;
+
+pub(super) fn run() -> Result<Vec<Figure>> {
+    if !Path::new(TRACER).is_file() {
+        return Ok(Vec::new());
+    }
+    let session = open_session()?;
+    let traced = session.load_service_image(&signed(TRACED, "traced"), "traced", TRACED_HANDLER)?;
+    let mut figures = vec![alone(&session, &traced)?];
+    figures.extend(crowd(&traced)?);
+    Ok(figures)
+}
+
+pub(super) fn skips() -> Vec<Skip> {
+    let mut skips = vec![
+        Skip {
+            name: "the same probe through LTTng-UST",
+            reason: "not measured: nobody has written the probe for it yet".to_owned(),
+        },
+        Skip {
+            name: "the same probe through uprobes",
+            reason:
+                "not measured: it takes a kernel of this machine with tracefs, and nobody has tried"
+                    .to_owned(),
+        },
+    ];
+    if !Path::new(TRACER).is_file() {
+        let reason = "no target/r0/ringtrace.r0: run `supctl module build modules/ringtrace` first";
+        skips.push(Skip { name: "hits into rings", reason: reason.to_owned() });
+    }
+    skips
+}
+
+fn open(policy: Policy) -> Result<(RingTracer, u32)> {
+    let image = fs::read(TRACER).with_context(|| format!("cannot read {TRACER}"))?;
+    let mut tracer = RingTracer::open_image(Kind::Embedded, &signed(&image, MODULE))?;
+    tracer.make_rings(RECORDS, policy)?;
+    let locations = tracer.locations()?;
+    let found = locations.iter().find(|location| location.line == LINE).context("no location")?;
+    let id = found.id;
+    Ok((tracer, id))
+}
+
+fn fire(traced: &ServiceModule, count: u64) -> Result<Duration> {
+    let start = Instant::now();
+    traced.call(TRACED_OP_FIRE_MANY, count << 8 | LOCATION).map(|_| ())?;
+    Ok(start.elapsed())
+}
+
+/// One thread, into a ring that overwrites: always the whole way.
+fn alone(_session: &Session, traced: &ServiceModule) -> Result<Figure> {
+    let (tracer, id) = open(Policy::Overwrite)?;
+    let pair = compare(
+        |iterations| {
+            tracer.switch_on(id, None)?;
+            fire(traced, iterations)
+        },
+        |iterations| {
+            tracer.switch_off(id)?;
+            fire(traced, iterations)
+        },
+    )?;
+    Ok(Figure {
+        name: "hit into the ring, five words".to_owned(),
+        unit: "ns",
+        compared_to: "the probe switched off".to_owned(),
+        pair,
+        goal: Some(Goal::Median(60.0)),
+    })
+}
+
+/// Two threads fire, and one reads at the same time.
+fn crowd(traced: &ServiceModule) -> Result<[Figure; 2]> {
+    let (mut tracer, id) = open(Policy::Drop)?;
+    tracer.switch_on(id, None)?;
+    let (mut times, mut losses, mut off, mut none) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..ROUNDS {
+        let before = tracer.counts()?.lost;
+        let is_over = AtomicBool::new(false);
+        let start = Instant::now();
+        let read = thread::scope(|scope| -> Result<usize> {
+            let reader = scope.spawn(|| {
+                let mut read = 0;
+                loop {
+                    let was_over = is_over.load(Ordering::Acquire);
+                    read += tracer.read(usize::MAX >> 1, |record| {
+                        std::hint::black_box(record);
+                    });
+                    if was_over {
+                        return read;
+                    }
+                }
+            });
+            let threads: Vec<_> =
+                (0..2).map(|_| scope.spawn(|| fire(traced, HITS_EACH).map(|_| ()))).collect();
+            let fired: Result<()> = threads
+                .into_iter()
+                .try_for_each(|thread| thread.join().unwrap_or_else(|_| anyhow::bail!("panicked")));
+            is_over.store(true, Ordering::Release);
+            let read = reader.join().ok().context("the reader panicked")?;
+            fired.map(|()| read)
+        })?;
+        let elapsed = start.elapsed().as_nanos() as f64;
+        times.push(elapsed / read.max(1) as f64);
+        losses.push((tracer.counts()?.lost - before) as f64 * 1000.0 / (2 * HITS_EACH) as f64);
+        tracer.switch_off(id)?;
+        off.push(fire(traced, HITS_EACH)?.as_nanos() as f64 / HITS_EACH as f64);
+        tracer.switch_on(id, None)?;
+        none.push(1.0);
+    }
+    let figure = |name: &str, unit, compared_to: &str, pair, goal| Figure {
+        name: name.to_owned(),
+        unit,
+        compared_to: compared_to.to_owned(),
+        pair,
+        goal: Some(Goal::Median(goal)),
+    };
+    Ok([
+        figure(
+            "two threads fire, one reads, a record",
+            "ns",
+            "the probe switched off, one thread",
+            Pair::of_neighbours(times, off)?,
+            100.0,
+        ),
+        figure(
+            "hits lost meanwhile, rings of 32768",
+            "of 1000",
+            "one",
+            Pair::of_neighbours(losses, none)?,
+            0.0,
+        ),
+    ])
+}
