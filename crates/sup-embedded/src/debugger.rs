@@ -2,7 +2,7 @@
 //!
 //! gdb and lldb stop at [`__jit_debug_register_code`] and read [`__jit_debug_descriptor`]: a list of
 //! object files in memory, whose addresses are those of the process. So a copy of the module's file is
-//! kept, with the addresses of its sections and symbols moved to where the image is. Lines and types
+//! kept, but for its code, with the addresses of its sections and symbols moved to where the image is. Lines and types
 //! (`.debug_*`) hold addresses too; the linker tells where if it was asked to keep its relocations
 //! (`--emit-relocs`, as `supctl module build` does). Without them they are left out, and names remain.
 //!
@@ -159,10 +159,13 @@ impl Descriptor {
     }
 }
 
+const SHT_PROGBITS: u64 = 1;
+const SHT_NOBITS: u32 = 8;
 const SHT_SYMTAB: u64 = 2;
 const SHT_RELA: u64 = 4;
 const SHT_DYNSYM: u64 = 11;
 const SHF_ALLOC: u64 = 2;
+const SHF_EXECINSTR: u64 = 4;
 const STT_FUNC: u8 = 2;
 const R_X86_64_64: u64 = 1;
 
@@ -189,7 +192,7 @@ fn relocated(file: &[u8], base: u64) -> Option<Vec<u8>> {
         let name = CStr::from_bytes_until_nul(file.get(start..)?).ok()?;
         Some(name.to_bytes().starts_with(b".debug_"))
     };
-    let mut copy = file.to_vec();
+    let mut copy = without_code(file, &sections)?;
     move_segments(&mut copy, base)?;
     let mut has_debug_relocations = false;
     for section in &sections {
@@ -213,6 +216,28 @@ fn relocated(file: &[u8], base: u64) -> Option<Vec<u8>> {
         for section in sections.iter().filter(|section| is_debug(section) == Some(true)) {
             put(&mut copy, section.place + 32, 0)?;
         }
+    }
+    Some(copy)
+}
+
+/// A copy of a file but for its code, which debuggers read where it runs.
+fn without_code(file: &[u8], sections: &[Section]) -> Option<Vec<u8>> {
+    let mut copy = vec![0; file.len()];
+    let mut keep = 0;
+    let mut codes: Vec<&Section> =
+        sections.iter().filter(|section| section.flags & SHF_EXECINSTR != 0).collect();
+    codes.sort_by_key(|section| section.offset);
+    for section in codes.iter().filter(|section| section.kind == SHT_PROGBITS) {
+        let start = usize::try_from(section.offset).ok()?;
+        let end = start.checked_add(usize::try_from(section.bytes).ok()?)?;
+        // Sections that overlap, or leave the file, are none of a linker's.
+        copy.get_mut(keep..start)?.copy_from_slice(file.get(keep..start)?);
+        keep = end;
+    }
+    copy.get_mut(keep..)?.copy_from_slice(file.get(keep..)?);
+    for section in codes {
+        copy.get_mut(section.place + 4..section.place + 8)?
+            .copy_from_slice(&SHT_NOBITS.to_le_bytes());
     }
     Some(copy)
 }

@@ -37,6 +37,7 @@ mod connection;
 mod device;
 mod error;
 mod gip;
+mod image_file;
 mod loaded;
 mod logger;
 mod memory;

@@ -17,6 +17,7 @@ use sup_hardened::Violation;
 
 use crate::Session;
 use crate::error::{Error, Result};
+use crate::image_file::{ANSWER, ImageFile, LEAD};
 use crate::policy;
 
 /// A ring-0 module. Dropping it gives the session's reference back.
@@ -216,7 +217,7 @@ impl Session {
     /// `VERR_VERSION_MISMATCH` for a newer driver, `VERR_NOT_SUPPORTED` if the module is not declared
     /// kernel-grade and has to be.
     pub fn load_module(&self, file: impl AsRef<Path>, name: &str) -> Result<Module> {
-        self.load_image(&read_image(file.as_ref())?, name, "")
+        self.load_file(read_image(file.as_ref())?, name, "")
     }
 
     /// Loads a ring-0 module whose function `handler` serves requests. Corresponds to
@@ -230,7 +231,7 @@ impl Session {
         name: &str,
         handler: &str,
     ) -> Result<ServiceModule> {
-        self.load_service_image(&read_image(file.as_ref())?, name, handler)
+        self.load_service_file(read_image(file.as_ref())?, name, handler)
     }
 
     /// [`Session::load_service_module`] with the image in memory.
@@ -240,6 +241,15 @@ impl Session {
     pub fn load_service_image(
         &self,
         image: &[u8],
+        name: &str,
+        handler: &str,
+    ) -> Result<ServiceModule> {
+        self.load_service_file(copied(image)?, name, handler)
+    }
+
+    fn load_service_file(
+        &self,
+        image: ImageFile,
         name: &str,
         handler: &str,
     ) -> Result<ServiceModule> {
@@ -257,7 +267,7 @@ impl Session {
                 "a service module needs the name of its request handler",
             );
         }
-        Ok(ServiceModule { module: self.load_image(image, name, handler)?, name: service_name })
+        Ok(ServiceModule { module: self.load_file(image, name, handler)?, name: service_name })
     }
 
     /// [`Session::load_module`] with the image in memory; `handler` is empty for none.
@@ -265,6 +275,10 @@ impl Session {
     /// # Errors
     /// Those of [`Session::load_module`].
     pub fn load_image(&self, image: &[u8], name: &str, handler: &str) -> Result<Module> {
+        self.load_file(copied(image)?, name, handler)
+    }
+
+    fn load_file(&self, image: ImageFile, name: &str, handler: &str) -> Result<Module> {
         let Some(name_field) = padded(name) else {
             return Err(Error::new(
                 LOAD,
@@ -279,13 +293,14 @@ impl Session {
                 "the name of the request handler is too long for a symbol",
             );
         };
-        let image_bytes = match u32::try_from(image.len()) {
+        let length = image.bytes().len();
+        let image_bytes = match u32::try_from(length) {
             Ok(bytes) if bytes <= IMAGE_BYTES_MAX => bytes,
             _ => {
                 return Err(Error::new(
                     LOAD,
                     Status::VERR_BAD_EXE_FORMAT,
-                    format!("the file has {} bytes, {IMAGE_BYTES_MAX} are the most", image.len()),
+                    format!("the file has {length} bytes, {IMAGE_BYTES_MAX} are the most"),
                 ));
             }
         };
@@ -374,37 +389,38 @@ impl Session {
         Ok(status)
     }
 
-    fn send_image(&self, input: &LoadModuleIn, image: &[u8]) -> Result<(Status, LoadModuleOut)> {
-        const BODY: usize = HEADER_BYTES + size_of::<LoadModuleIn>();
-        const OUT: usize = HEADER_BYTES + size_of::<LoadModuleOut>();
-        let bytes_in = BODY + image.len();
-        let words = bytes_in.max(OUT).div_ceil(size_of::<u64>());
-        let mut buffer = Vec::new();
-        buffer
-            .try_reserve_exact(words)
-            .map_err(|_| Error::new(LOAD, Status::VERR_NO_TMP_MEMORY, ""))?;
-        buffer.resize(words, 0_u64);
-        let packet = buffer.as_mut_bytes();
-        packet[HEADER_BYTES..BODY].copy_from_slice(input.as_bytes());
-        packet[BODY..bytes_in].copy_from_slice(image);
-        let (status, answered) = self.connection().send::<LoadModule>(packet, bytes_in, OUT)?;
-        let output = (answered >= OUT)
-            .then(|| LoadModuleOut::read_from_bytes(&packet[HEADER_BYTES..OUT]).ok())
+    fn send_image(
+        &self,
+        input: &LoadModuleIn,
+        mut image: ImageFile,
+    ) -> Result<(Status, LoadModuleOut)> {
+        let bytes_in = LEAD + image.bytes().len();
+        let packet = image.packet();
+        packet[HEADER_BYTES..LEAD].copy_from_slice(input.as_bytes());
+        let (status, answered) = self.connection().send::<LoadModule>(packet, bytes_in, ANSWER)?;
+        let output = (answered >= ANSWER)
+            .then(|| LoadModuleOut::read_from_bytes(&packet[HEADER_BYTES..ANSWER]).ok())
             .flatten();
         Ok((status, output.unwrap_or_else(LoadModuleOut::new_zeroed)))
     }
 }
 
+/// An image in memory, ready to be sent.
+fn copied(image: &[u8]) -> Result<ImageFile> {
+    ImageFile::of(image).map_err(|_| Error::new(LOAD, Status::VERR_NO_TMP_MEMORY, ""))
+}
+
 const LOAD: &str = "LoadModule";
 
-pub(crate) fn read_image(file: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_image(file: &Path) -> Result<ImageFile> {
     use std::io::ErrorKind;
-    policy::read_signed(file).map_err(|error| {
+    policy::read_image(file).map_err(|error| {
         let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Violation>());
         if let Some(violation) = inner {
             return Error::new(LOAD, violation.status(), violation.to_string());
         }
         let status = match error.kind() {
+            ErrorKind::OutOfMemory => Status::VERR_NO_TMP_MEMORY,
             ErrorKind::NotFound => Status::VERR_FILE_NOT_FOUND,
             ErrorKind::PermissionDenied => Status::VERR_ACCESS_DENIED,
             ErrorKind::IsADirectory => Status::VERR_IS_A_DIRECTORY,

@@ -4,7 +4,7 @@
 //! here: what is sent is what the files hold.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use sup_abi::request::{Empty, ModuleDemand, ModulePolicyOut, Trust};
@@ -14,6 +14,7 @@ use sup_signature::{DETACHED_SUFFIX, PublicKey, split};
 
 use crate::Session;
 use crate::error::Result;
+use crate::image_file::ImageFile;
 use crate::privilege::Privilege;
 
 /// What a driver demands of modules, and whom it trusts.
@@ -63,34 +64,39 @@ pub(crate) fn signer(trust: u32, key: [u8; 32]) -> Signer {
 /// # Errors
 /// One of the files cannot be read; with a [`Violation`](sup_hardened::Violation) inside, if it is not to be trusted.
 pub fn read_signed(file: &Path) -> io::Result<Vec<u8>> {
-    read_signed_as(Privilege::of_this_process(), file)
+    Ok(read_image(file)?.bytes().to_vec())
 }
 
-fn read_signed_as(privilege: Privilege, file: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = match privilege {
-        Privilege::None => std::fs::read(file)?,
-        Privilege::More => read_verified(file)?,
+/// The same, ready to be sent.
+pub(crate) fn read_image(file: &Path) -> io::Result<ImageFile> {
+    read_image_as(Privilege::of_this_process(), file)
+}
+
+fn read_image_as(privilege: Privilege, file: &Path) -> io::Result<ImageFile> {
+    let opened = match privilege {
+        Privilege::None => File::open(file)?,
+        Privilege::More => open_verified(file)?,
     };
+    let mut image = ImageFile::default();
+    image.append(&opened)?;
     // A block that is not right is for the driver to refuse.
-    let is_unsigned = split(&bytes).is_ok_and(|signed| signed.block.is_none());
+    let is_unsigned = split(image.bytes()).is_ok_and(|signed| signed.block.is_none());
     if is_unsigned {
-        match std::fs::read(detached(file)) {
-            Ok(block) => bytes.extend_from_slice(&block),
+        match File::open(detached(file)) {
+            Ok(block) => image.append(&block)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(bytes)
+    Ok(image)
 }
 
-/// Reads a file through the handle that was verified.
-fn read_verified(file: &Path) -> io::Result<Vec<u8>> {
+/// The handle that was verified.
+fn open_verified(file: &Path) -> io::Result<File> {
     let opened = verify_plug_in(&System, file).and_then(|verified| verified.open(&System));
     let opened =
         opened.map_err(|violation| io::Error::new(io::ErrorKind::PermissionDenied, violation))?;
-    let mut bytes = Vec::new();
-    File::from(opened).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Ok(File::from(opened))
 }
 
 /// Where the signature of a file stands that has none of its own.
@@ -125,13 +131,13 @@ mod tests {
         let file = folder.path().join("m.r0");
         std::fs::write(&file, b"content").unwrap();
         let read = |path: &Path| {
-            let error = read_signed_as(Privilege::More, path).unwrap_err();
+            let error = read_image_as(Privilege::More, path).unwrap_err();
             error.get_ref().and_then(|inner| inner.downcast_ref::<Violation>()).unwrap().status()
         };
         // What is below /tmp, or this user's.
         let expected = [Status::VERR_SUPLIB_WORLD_WRITABLE, Status::VERR_SUPLIB_OWNER_NOT_ROOT];
         assert!(expected.contains(&read(&file)));
         assert_eq!(read(Path::new("m.r0")), Status::VERR_SUPLIB_PATH_NOT_ABSOLUTE);
-        assert_eq!(read_signed_as(Privilege::None, &file).unwrap(), b"content");
+        assert_eq!(read_image_as(Privilege::None, &file).unwrap().bytes(), b"content");
     }
 }

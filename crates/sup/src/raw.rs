@@ -211,7 +211,7 @@ pub unsafe fn page_protect(
 /// `VERR_FILE_NOT_FOUND`, `VERR_ACCESS_DENIED`, `VERR_IS_A_DIRECTORY`, `VERR_GENERAL_FAILURE`; in a process with more
 /// rights than its user `VERR_SUPLIB_*` of a file that others than root can have written.
 pub fn read_module(file: &std::path::Path) -> Result<Vec<u8>> {
-    module::read_image(file)
+    Ok(module::read_image(file)?.bytes().to_vec())
 }
 
 /// Loads a module, and returns its base in ring 0; `handler` is empty for none. Corresponds to
