@@ -37,6 +37,7 @@
 #define VERR_FILE_NOT_FOUND             (-102)
 #define VERR_ALREADY_EXISTS             (-105)
 #define VERR_FILENAME_TOO_LONG          (-120)
+#define VERR_IS_A_DIRECTORY             (-127)
 #define VERR_INTERNAL_ERROR             (-225)
 #define VERR_SEM_DESTROYED              (-363)
 #define VERR_BAD_EXE_FORMAT             (-608)

@@ -4,6 +4,7 @@
 
 #include "check.h"
 #include "hello.h"
+#include <limits.h>
 
 static char g_szHello[4096];
 
@@ -13,13 +14,25 @@ static void checkLoad(void)
     void     *pvAgain, *pvValue;
     char      szText[256] = "old";
     char      szSmall[8];
+    char      szPath[PATH_MAX + 1];
+    char      szName[65];
     int       rc;
     RTERRINFO Info = { RTERRINFO_FLAGS_MAGIC, 0, sizeof(szText), szText, { NULL, NULL } };
 
     CHECK_RC(SUPR3LoadModule(NULL, "hello", &pvBase, NULL), VERR_INVALID_PARAMETER);
     CHECK_RC(SUPR3LoadModule(g_szHello, NULL, &pvBase, NULL), VERR_INVALID_PARAMETER);
     CHECK_RC(SUPR3LoadModule(g_szHello, "hello", NULL, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadModule((const char *)7, "hello", &pvBase, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadModule(g_szHello, (const char *)7, &pvBase, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadModule(g_szHello, "hello", BAD(void **), NULL), VERR_INVALID_PARAMETER);
     CHECK_RC(SUPR3LoadModule("", "hello", &pvBase, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadModule(g_szHello, "", &pvBase, NULL), VERR_INVALID_PARAMETER);
+    /* The longest path is the system's, and what is longer is not even looked for. */
+    memset(szPath, '/', sizeof(szPath));
+    szPath[sizeof(szPath) - 1] = '\0';
+    CHECK_RC(SUPR3LoadModule(szPath, "hello", &pvBase, NULL), VERR_FILENAME_TOO_LONG);
+    szPath[PATH_MAX - 1] = '\0';
+    CHECK_RC(SUPR3LoadModule(szPath, "hello", &pvBase, NULL), VERR_IS_A_DIRECTORY);
     CHECK_RC(SUPR3LoadModule(g_szHello, "0123456789abcdef0123456789abcdef", &pvBase, NULL), VERR_FILENAME_TOO_LONG);
 
     /* A failure has words, if there is room for them. */
@@ -39,6 +52,14 @@ static void checkLoad(void)
     CHECK(pvAgain == pvBase);
 
     CHECK_RC(SUPR3GetSymbolR0(pvBase, "g_szHelloVersion", NULL), VERR_INVALID_POINTER);
+    CHECK_RC(SUPR3GetSymbolR0(pvBase, "g_szHelloVersion", BAD(void **)), VERR_INVALID_POINTER);
+    memset(szName, 'n', sizeof(szName));
+    for (unsigned cch = 63; cch <= 64; cch++)
+    {
+        szName[cch] = '\0';
+        CHECK_RC(SUPR3GetSymbolR0(pvBase, szName, &pvValue), VERR_SYMBOL_NOT_FOUND);
+        szName[cch] = 'n';
+    }
     CHECK_RC(SUPR3GetSymbolR0(pvBase, "g_szHelloVersion", &pvValue), VINF_SUCCESS);
     CHECK(pvValue != NULL);
     CHECK_RC(SUPR3GetSymbolR0(pvBase, "no such symbol", &pvValue), VERR_SYMBOL_NOT_FOUND);
@@ -62,6 +83,10 @@ static void checkService(void)
     static char   s_achLarge[4096];
 
     CHECK_RC(SUPR3LoadServiceModule(g_szHello, "hello", NULL, &pvBase), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadServiceModule(g_szHello, "hello", (const char *)7, &pvBase), VERR_INVALID_PARAMETER);
+    /* Before the file and everything else. */
+    CHECK_RC(SUPR3LoadServiceModule("/no/such/file", NULL, NULL, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadServiceModule("/no/such/file", "hello", "handler", &pvBase), VERR_FILE_NOT_FOUND);
     CHECK_RC(SUPR3LoadServiceModule(g_szHello, "hello", "", &pvBase), VERR_SYMBOL_NOT_FOUND);
     CHECK_RC(SUPR3LoadServiceModule(g_szHello, "hello", "noSuchHandler", &pvBase), VERR_SYMBOL_NOT_FOUND);
     CHECK_RC(SUPR3LoadServiceModule(g_szHello, "VMMR0.r0", "helloServiceReqHandler", &pvBase), VERR_INTERNAL_ERROR);
@@ -74,6 +99,8 @@ static void checkService(void)
     CHECK_RC(SUPR3CallR0Service("hello", 4, HELLO_OP_NOP, 0, NULL), VERR_SUPDRV_SERVICE_NOT_FOUND);
     CHECK_RC(SUPR3CallR0Service("hello", 6, HELLO_OP_NOP, 0, NULL), VERR_INVALID_PARAMETER);
     CHECK_RC(SUPR3CallR0Service("hello", 28, HELLO_OP_NOP, 0, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3CallR0Service("0123456789abcdef0123456789a", 27, HELLO_OP_NOP, 0, NULL), VERR_SUPDRV_SERVICE_NOT_FOUND);
+    CHECK_RC(SUPR3CallR0Service("Hello", 5, HELLO_OP_NOP, 0, NULL), VERR_SUPDRV_SERVICE_NOT_FOUND);
     CHECK_RC(SUPR3CallR0Service(NULL, 5, HELLO_OP_NOP, 0, NULL), VERR_INVALID_POINTER);
     CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_OBJECT, 0, NULL), VINF_SUCCESS);
     CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_SEMAPHORE, 0, NULL), VINF_SUCCESS);
@@ -105,6 +132,10 @@ static void checkService(void)
     }
     Req.Hdr.cbReq = 4032;
     CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_GREET, 0, &Req.Hdr), VERR_INTERNAL_ERROR);
+    /* The size comes first. */
+    Req.Hdr.u32Magic++;
+    CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_GREET, 0, &Req.Hdr), VERR_INTERNAL_ERROR);
+    Req.Hdr.u32Magic--;
     ((PSUPR0SERVICEREQHDR)s_achLarge)->u32Magic = SUPR0SERVICEREQHDR_MAGIC;
     ((PSUPR0SERVICEREQHDR)s_achLarge)->cbReq    = 4031;
     CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_ECHO_ARG, 5, (PSUPR0SERVICEREQHDR)s_achLarge), 5);

@@ -28,7 +28,11 @@ static void checkCalls(void)
         Counts.Hdr.cbReq = cb;
         CHECK_RC(SUPR3CallVMMR0Ex(NULL, 0, VMMR0_OP_COUNTS, 0, &Counts.Hdr), VERR_INVALID_PARAMETER);
     }
+    /* The size comes first. */
+    Counts.Hdr.u32Magic++;
     Counts.Hdr.cbReq = 512 * 1024 + 1;
+    CHECK_RC(SUPR3CallVMMR0Ex(NULL, 0, VMMR0_OP_COUNTS, 0, &Counts.Hdr), VERR_OUT_OF_RANGE);
+    Counts.Hdr.u32Magic--;
     CHECK_RC(SUPR3CallVMMR0Ex(NULL, 0, VMMR0_OP_COUNTS, 0, &Counts.Hdr), VERR_OUT_OF_RANGE);
     CHECK_RC(SUPR3CallVMMR0Ex(NULL, 0, VMMR0_OP_COUNTS, 0, BAD(PSUPVMMR0REQHDR)), VERR_INVALID_POINTER);
     Counts.Hdr.cbReq = sizeof(Counts);
@@ -48,9 +52,11 @@ static void checkCalls(void)
     memset(&Vm, 0, sizeof(Vm));
     Vm.Hdr.u32Magic = SUPVMMR0REQHDR_MAGIC;
     Vm.Hdr.cbReq    = sizeof(Vm);
+    CHECK_RC(SUPR3SetVMForFastIOCtl((PVMR0)(uintptr_t)0x1000), VERR_ACCESS_DENIED);
     REQUIRE_RC(SUPR3CallVMMR0Ex(NULL, 0, VMMR0_OP_CREATE_VM, 0, &Vm.Hdr), VINF_SUCCESS);
     pVM = (PVMR0)(uintptr_t)Vm.uVM;
-    CHECK(SUPR3SetVMForFastIOCtl((PVMR0)(uintptr_t)0x1000) < 0);
+    CHECK_RC(SUPR3SetVMForFastIOCtl((PVMR0)(uintptr_t)0x1000), VERR_ACCESS_DENIED);
+    CHECK_RC(SUPR3SetVMForFastIOCtl((PVMR0)(uintptr_t)(Vm.uVM + 1)), VERR_ACCESS_DENIED);
     CHECK_RC(SUPR3SetVMForFastIOCtl(pVM), VINF_SUCCESS);
     CHECK_RC(SUPR3SetVMForFastIOCtl(pVM), VERR_ALREADY_EXISTS);
     for (unsigned i = 0; i < 100; i++)
@@ -71,6 +77,8 @@ int main(int cArgs, char **papszArgs)
     REQUIRE_RC(SUPR3Init(NULL), VINF_SUCCESS);
     CHECK_RC(SUPR3CallVMMR0(NULL, 0, VMMR0_OP_NOP, NULL), VERR_WRONG_ORDER);
     CHECK_RC(SUPR3LoadVMM(NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadVMM(""), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3SetVMForFastIOCtl((PVMR0)(uintptr_t)0x1000), VERR_WRONG_ORDER);
     CHECK_RC(SUPR3LoadVMM("/no/such/file"), VERR_FILE_NOT_FOUND);
     CHECK_RC(SUPR3UnloadVMM(), VERR_INVALID_HANDLE);
     REQUIRE_RC(SUPR3LoadVMM(g_szVmm), VINF_SUCCESS);
