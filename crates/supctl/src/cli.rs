@@ -1,6 +1,7 @@
 //! The command line of `supctl`.
 
 mod installation;
+mod loggers;
 mod module;
 mod trace;
 
@@ -13,6 +14,7 @@ use clap_complete::Shell;
 use sup::Status;
 
 pub(crate) use self::installation::{InstallationCommand, SignFilesArgs, VerifyFilesArgs};
+pub(crate) use self::loggers::{LogCommand, LogSetArgs};
 pub(crate) use self::module::{
     BuildArgs, CallArgs, CheckArgs, KeygenArgs, ListArgs, LoadArgs, ModuleCommand, NewArgs,
     SignArgs, VerifyArgs,
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     Install(InstallArgs),
     Uninstall(UninstallArgs),
     Gip(GipArgs),
+    /// What the driver tells in the kernel's log
+    #[command(subcommand)]
+    Log(LogCommand),
     Status(StatusArgs),
     Completions(CompletionsArgs),
 }

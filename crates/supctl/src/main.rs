@@ -15,6 +15,7 @@ mod install;
 mod installation;
 mod keys;
 mod log;
+mod loggers;
 mod module;
 mod output;
 mod status;
@@ -49,6 +50,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Installation(command) => installation::run(&command)?,
         Command::Install(args) => install::install(&args)?,
         Command::Uninstall(args) => install::uninstall(&args)?,
+        Command::Log(command) => loggers::run(&command)?,
         Command::Gip(args) => gip::run(&args)?,
         Command::Status(args) => status::run(&args)?,
         Command::Completions(args) => {

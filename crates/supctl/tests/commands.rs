@@ -28,6 +28,9 @@ fn every_command_has_help() {
         &["installation", "sign", "--help"],
         &["installation", "verify", "--help"],
         &["gip", "--help"],
+        &["log", "--help"],
+        &["log", "set", "--help"],
+        &["log", "destroy", "--help"],
         &["status", "--help"],
         &["completions", "--help"],
     ] {
@@ -52,6 +55,10 @@ fn cannot_say_nonsense() {
         &["verify"],
         &["installation"],
         &["installation", "sign"],
+        &["log"],
+        &["log", "set"],
+        &["log", "set", "--debug", "--release", "--groups", "all"],
+        &["log", "destroy", "--release"],
         &["status", "VERR_NONSENSE"],
         &["completions", "cmd.exe"],
     ] {
@@ -312,4 +319,21 @@ fn a_full_disk_is_a_failure() {
 fn the_version_is_the_packages() {
     let version = supctl(&["--version"]).stdout;
     assert_eq!(version, concat!("supctl ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+/// In this process: what comes of it in the kernel is the library's and the driver's, and tested there.
+#[test]
+fn loggers_are_made_and_destroyed() {
+    let embedded = |arguments: &[&str]| run(command(arguments).env("SUP_BACKEND", "embedded"));
+    for (which, name) in [("--debug", "debug"), ("--release", "release")] {
+        let set = embedded(&["log", "set", which, "--flags", "-disabled", "--groups", "-sup all"]);
+        assert_eq!(set.exit, Some(0), "{}", set.stderr);
+        assert_eq!(set.stdout, format!("the {name} logger is made\n"));
+        assert!(set.stderr.contains("in this process"), "{}", set.stderr);
+    }
+    let destroy = embedded(&["log", "destroy"]);
+    assert_eq!((destroy.exit, destroy.stdout.as_str()), (Some(0), "there is no debug logger\n"));
+    let long = embedded(&["log", "set", "--groups", &"x".repeat(20_000)]);
+    assert_eq!(long.exit, Some(1));
+    assert!(long.stderr.contains("VERR_INVALID_PARAMETER"), "{}", long.stderr);
 }
