@@ -1,9 +1,10 @@
-//! Trace files: what a recording is kept in.
+//! Trace files: what a recording is kept in, and what is made of it.
 //!
 //! * [`TraceWriter`] writes a file, [`Trace`] opens one, [`Events`] reads it in the order of time.
-//! * [`Clock`] makes times of its time stamps.
+//! * [`Report`] sums a trace up, [`svg::draw`] makes a picture of that.
+//! * [`chrome::export`], [`perfetto::export`] and [`ctf::export`] write what other tools read.
 //!
-//! Neighbours: the records come from the tracer `ringtrace`.
+//! Neighbours: `supctl trace` is the command over all this; the records come from the tracer `ringtrace`.
 //! Invariant: a file that was cut or damaged anywhere is read as far as it can be, and says so; no file makes
 //! the reader panic, or take more memory than [`Trace`] tells.
 //!
@@ -29,16 +30,27 @@
 
 #![forbid(unsafe_code)]
 
+pub mod chrome;
 mod clock;
+pub mod ctf;
 mod event;
+mod export;
 mod format;
 mod header;
+mod pairs;
+pub mod perfetto;
 mod read;
+mod report;
+pub mod svg;
+mod value;
 mod write;
 
 pub use clock::Clock;
 pub use event::{ARGS_MAX, EVENT_BYTES, Event};
+pub use export::{ExportError, Exported, STEP_EVENTS, Step};
 pub use format::{BLOCK_EVENTS_MAX, CPUS_MAX};
 pub use header::{Argument, Header, Probe};
+pub use pairs::{Pair, Side};
 pub use read::{Condition, Events, Item, ReadError, Totals, Trace};
+pub use report::{CpuCount, Latency, LatencyBucket, ProbeCount, Report};
 pub use write::{TraceWriter, WriteError};

@@ -4,6 +4,7 @@ mod installation;
 mod loggers;
 mod module;
 mod trace;
+mod trace_file;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub(crate) use self::module::{
 pub(crate) use self::trace::{
     FullPolicy, Pattern, TraceCommand, TraceListArgs, TraceStatArgs, TracerArgs,
 };
+pub(crate) use self::trace_file::{ExportArgs, ReportArgs, TraceFormat};
 
 const STYLES: Styles = Styles::styled()
     .header(Style::new().bold())

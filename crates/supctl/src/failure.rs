@@ -32,6 +32,8 @@ pub(crate) enum Failure {
     Build { tool: String, text: String },
     /// A step that was told of has failed.
     Step { what: &'static str, status: Status },
+    /// A trace file is none, or not wanted any more.
+    Trace { path: PathBuf, sentence: String },
     /// A picture cannot be drawn.
     Drawing(String),
     /// Signals cannot be caught.
@@ -78,6 +80,7 @@ impl fmt::Display for Failure {
             Self::Missing { what, how } => write!(f, "{what} is missing: {how}"),
             Self::Build { tool, text } => write!(f, "{tool} failed:\n{text}"),
             Self::Step { what, status } => write!(f, "the driver is not {what}: {status}"),
+            Self::Trace { path, sentence } => write!(f, "{}: {sentence}", path.display()),
             Self::Drawing(sentence) => write!(f, "cannot draw: {sentence}"),
             Self::Signals(error) => write!(f, "cannot wait for Ctrl-C: {error}"),
             Self::Output(error) => {

@@ -5,6 +5,7 @@
 //! (`supctl doctor | head -1`) is no failure; one that cannot take more (a full disk) is.
 
 mod tables;
+mod traces;
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
@@ -216,6 +217,43 @@ pub(crate) fn gip(look: &Look) -> Result<(), Failure> {
         ("ahead", format!("{} ns of CLOCK_MONOTONIC", look.ahead_of_monotonic_ns)),
     ])?;
     line(tables::cpus(&look.cpus, Medium::of_stdout()))
+}
+
+/// Prints a trace summed up.
+pub(crate) fn trace_report(report: &sup_trace::Report) -> Result<(), Failure> {
+    let medium = Medium::of_stdout();
+    write(|out| {
+        let duration_s = report.duration_ns as f64 / 1e9;
+        writeln!(out, "{BOLD}{} events in {duration_s:.6} s{BOLD:#}", report.events)?;
+        if report.lost > 0 {
+            writeln!(
+                out,
+                "{RED}{} events lost{RED:#}, so times of pairs may be missing",
+                report.lost
+            )?;
+        }
+        if !report.is_whole {
+            writeln!(
+                out,
+                "{RED}file {}{RED:#}, {} events damaged",
+                report.condition, report.damaged
+            )?;
+        }
+        if report.unknown > 0 {
+            writeln!(out, "{} events of probes that the file does not name", report.unknown)?;
+        }
+        let about = [&report.host, &report.kernel, &report.backend, &report.command];
+        let about: Vec<_> = about.into_iter().filter(|part| !part.is_empty()).cloned().collect();
+        writeln!(out, "{DIM}{}{DIM:#}", about.join(", "))?;
+        writeln!(out, "\n{}", traces::probes(report, medium))?;
+        if !report.latencies.is_empty() {
+            writeln!(out, "\n{}", traces::latencies(report, medium))?;
+        }
+        if report.lost > 0 {
+            writeln!(out, "\n{}", traces::cpus(report, medium))?;
+        }
+        Ok(())
+    })
 }
 
 /// Prints the modules that are loaded.

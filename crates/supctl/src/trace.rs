@@ -3,7 +3,10 @@
 //! Neighbours: `cli/trace.rs` parses, `sup::ringtrace` is the client of the tracer in the box. Invariant: when a
 //! command ends, everything that it switched on is off, since the tracer is closed with it.
 
+mod export;
+mod file;
 mod list;
+mod report;
 mod stat;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +22,8 @@ pub(crate) fn run(command: &TraceCommand) -> Result<(), Failure> {
     match command {
         TraceCommand::List(args) => list::run(args),
         TraceCommand::Stat(args) => stat::run(args),
+        TraceCommand::Report(args) => report::run(args),
+        TraceCommand::Export(args) => export::run(args),
     }
 }
 

@@ -7,12 +7,14 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use sup::ringtrace::{Comparison, Condition};
 
-use super::{number, operation};
+use super::{ExportArgs, ReportArgs, number, operation};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TraceCommand {
     List(TraceListArgs),
     Stat(TraceStatArgs),
+    Report(ReportArgs),
+    Export(ExportArgs),
 }
 
 /// Which tracer, and what is there to be traced

@@ -35,7 +35,7 @@ impl Medium {
         Self::Terminal { columns: columns.unwrap_or(COLUMNS).min(COLUMNS_MAX) }
     }
 
-    fn table(self) -> Table {
+    pub(super) fn table(self) -> Table {
         let mut table = Table::new();
         table.load_preset(NOTHING);
         match self {
@@ -249,7 +249,7 @@ pub(super) fn statuses(rows: &[(Status, &str, &str)], medium: Medium) -> String 
     table.trim_fmt()
 }
 
-fn heading(text: &str) -> Cell {
+pub(super) fn heading(text: &str) -> Cell {
     Cell::new(text).add_attribute(Attribute::Bold)
 }
 
@@ -260,7 +260,7 @@ fn keep_whole(table: &mut Table, columns: usize) {
     }
 }
 
-fn align_right(table: &mut Table, column: usize) {
+pub(super) fn align_right(table: &mut Table, column: usize) {
     if let Some(column) = table.column_mut(column) {
         column.set_cell_alignment(CellAlignment::Right);
     }
