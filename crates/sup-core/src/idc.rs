@@ -70,16 +70,16 @@ impl<H: Host> Driver<H> {
     /// Closes a kernel session.
     ///
     /// # Errors
-    /// `VERR_INVALID_HANDLE` if it is a process', `VERR_WRONG_ORDER` if a factory of the session's asks.
+    /// `VERR_INVALID_HANDLE` if it is a process', `VERR_WRONG_ORDER` if the caller would wait for
+    /// itself, as [`component_deregister`](Self::component_deregister) has it.
     ///
     /// # Context
     /// That of [`close_session`](Self::close_session).
     pub fn close_kernel_session(&self, session: Arc<Session<H>>) -> Result<(), Status> {
         session.require_kernel().map_err(|_| Status::VERR_INVALID_HANDLE)?;
-        if self.is_inside_component_of(&session) {
-            return Err(Status::VERR_WRONG_ORDER);
+        if self.retire_with_components(&session)? {
+            self.end_session(&session);
         }
-        self.close_session(session);
         Ok(())
     }
 

@@ -55,6 +55,8 @@ pub mod host;
 mod idc;
 mod image;
 mod logger;
+#[cfg(all(test, loom))]
+mod loom_queue;
 pub mod memory;
 mod object;
 pub mod platform;

@@ -4,10 +4,11 @@
 //! it. The backend guarantees that no request runs in a session that it closes; ring-0 code that still
 //! names it by its [`SessionHandle`] is refused from the first step of the close on.
 //!
-//! The end of a session takes back, in this order: the handle in ring 0, the VM of its fast calls, semaphores (their waiters are
-//! woken), references to objects (newest first; destructors run), providers, the tracer and user modules
-//! with probes, memory blocks, component factories, module images (newest
-//! first; `ModuleTerm` runs), the mappings of words and of the Global Information Page.
+//! The end of a session takes back, in this order: the handle in ring 0; with a session of ring 0, its
+//! semaphores and component factories; the VM of its fast calls, semaphores (their waiters are woken),
+//! references to objects (newest first; destructors run), providers, the tracer and user modules with
+//! probes, memory blocks, module images (newest first; `ModuleTerm` runs), the mappings of words and of the
+//! Global Information Page.
 //!
 //! Invariant: what a session owns is reachable only through it, and each table is guarded by its own
 //! lock.
@@ -221,13 +222,31 @@ impl<H: Host> Driver<H> {
     /// May sleep; runs destructors and `ModuleTerm`. No lock may be held.
     pub fn close_session(&self, session: Arc<Session<H>>) {
         let removed = self.sessions().lock().remove(session.handle.into());
-        if removed.is_none() {
-            return;
+        if removed.is_some() {
+            self.end_factories(&session);
+            self.end_session(&session);
         }
-        self.debug(Group::Sup, LEVEL_2, format_args!("{} closes a session", session.caller));
-        self.clear_vm(&session);
+    }
+
+    /// Takes back what calls from outside can be inside of, when the session's name is gone: factories. Their
+    /// queries may sleep in its semaphores, so these go first.
+    pub(crate) fn end_factories(&self, session: &Session<H>) {
+        if session.require_kernel().is_ok() {
+            self.end_semaphores(session);
+            self.remove_components_of(session);
+        }
+    }
+
+    fn end_semaphores(&self, session: &Session<H>) {
         let semaphores = session.semaphores.lock().take_all();
         semaphores.into_iter().for_each(Block::destroy);
+    }
+
+    /// The rest of a session's end, when its name and its factories are gone.
+    pub(crate) fn end_session(&self, session: &Session<H>) {
+        self.debug(Group::Sup, LEVEL_2, format_args!("{} closes a session", session.caller));
+        self.clear_vm(session);
+        self.end_semaphores(session);
         loop {
             let released = self.objects().lock().take_next_of(session.objects);
             match released {
@@ -237,12 +256,11 @@ impl<H: Host> Driver<H> {
             }
         }
         self.objects().lock().remove_session(session.objects);
-        self.end_tracing_of_session(&session);
+        self.end_tracing_of_session(session);
         let memory = core::mem::replace(&mut *session.memory.lock(), MemoryTable::new(0));
         memory.free_all();
-        self.remove_components_of(&session);
-        self.free_all_modules(&session);
-        self.unmap_all(&session);
+        self.free_all_modules(session);
+        self.unmap_all(session);
     }
 
     /// Counts what the session owns.

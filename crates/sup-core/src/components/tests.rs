@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
+use std::vec::Vec;
 
+use sup_abi::request::SemaphoreKind;
 use sup_abi::{R0Ptr, Status};
 use sup_alloc::Arc;
 use sup_alloc::faults::failing_after;
 
 use super::FactoryName;
+use crate::host::{Interruption, Wait};
 use crate::testing::bench::Bench;
 use crate::testing::{TestFactory, TestHost};
-use crate::{Driver, Session};
+use crate::{Deadline, Driver, Session};
 
 type KernelSession = Arc<Session<TestHost>>;
 
@@ -264,7 +267,7 @@ fn cannot_take_a_factory_back_from_inside() {
     bench.driver.component_register(&session, name("other"), other).unwrap();
     assert_eq!(query(&bench, c"a"), Ok(7));
     // The notes are taken back, and so is the factory, by whoever is outside.
-    assert!(bench.driver.components().lock().asking.is_empty());
+    assert!(bench.driver.components().lock().queries.is_empty());
     assert_eq!(bench.driver.component_deregister(&session, R0Ptr::new(5)), Ok(()));
     bench.driver.close_kernel_session(session).unwrap();
     bench.close();
@@ -280,5 +283,89 @@ fn asking_without_memory_leaves_nothing() {
     assert_eq!(result, Err(Status::VERR_NO_MEMORY));
     assert_eq!(query(&bench, c"a"), Ok(1));
     bench.driver.close_kernel_session(session).unwrap();
+    bench.close();
+}
+
+/// Threads in a ring, each inside a factory from which it takes the next one's back, all at once: one is
+/// refused, and the others come to an end.
+fn ring_comes_to_an_end(
+    count: u64,
+    take: fn(&Driver<TestHost>, KernelSession, u64) -> Result<(), Status>,
+) {
+    let bench = Bench::new();
+    let all_inside = std::sync::Arc::new(std::sync::Barrier::new(count as usize));
+    let sessions: Vec<KernelSession> = (0..count).map(|_| kernel_session(&bench.driver)).collect();
+    let (told, results) = channel();
+    for number in 0..count {
+        let next = (number + 1) % count;
+        let (driver, session) = (bench.driver.clone(), sessions[next as usize].clone());
+        let (all_inside, told) = (all_inside.clone(), told.clone());
+        let told = std::sync::Mutex::new(told);
+        let answer = move |_: &std::ffi::CStr| {
+            all_inside.wait();
+            let result = take(&driver, session.clone(), next + 1);
+            told.lock().unwrap().send(result).unwrap();
+            1
+        };
+        let factory = TestFactory { address: number + 1, answer: Box::new(answer) };
+        let name = name(&std::format!("{number}"));
+        bench.driver.component_register(&sessions[number as usize], name, factory).unwrap();
+    }
+    thread::scope(|scope| {
+        for number in 0..count {
+            let bench = &bench;
+            scope.spawn(move || {
+                let name = name(&std::format!("{number}"));
+                bench.driver.component_query(&bench.session, &name, c"a").unwrap();
+            });
+        }
+    });
+    let refused = results.try_iter().filter(|result| *result == Err(Status::VERR_WRONG_ORDER));
+    assert_eq!(refused.count(), 1);
+    assert!(bench.driver.components().lock().queries.is_empty());
+    drop(sessions);
+    bench.driver.close_kernel_sessions();
+    bench.close();
+}
+
+#[test]
+fn cannot_take_each_other_back_in_a_ring() {
+    for count in 2..=4 {
+        ring_comes_to_an_end(count, |driver, session, address| {
+            driver.component_deregister(&session, R0Ptr::new(address))
+        });
+    }
+}
+
+#[test]
+fn cannot_close_each_others_sessions_in_a_ring() {
+    for count in 2..=4 {
+        ring_comes_to_an_end(count, |driver, session, _| driver.close_kernel_session(session));
+    }
+}
+
+/// A query may sleep in a semaphore of the session that is closed: it is woken before it is waited for.
+#[test]
+fn closing_the_session_wakes_queries_that_sleep_in_its_semaphores() {
+    let bench = Bench::new();
+    let session = kernel_session(&bench.driver);
+    let kind = SemaphoreKind::Event;
+    let handle = bench.driver.semaphore_create(&session, kind).unwrap();
+    let (driver, own_session) = (bench.driver.clone(), session.clone());
+    let (entered, wait_entered) = channel();
+    let entered = std::sync::Mutex::new(entered);
+    let answer = move |_: &std::ffi::CStr| {
+        entered.lock().unwrap().send(()).unwrap();
+        let wait = Wait { deadline: Deadline::Never, interruption: Interruption::Ignored };
+        assert!(driver.semaphore_wait(&own_session, kind, handle, wait).is_err());
+        5
+    };
+    register(&bench, &session, TestFactory { address: 5, answer: Box::new(answer) }).unwrap();
+    thread::scope(|scope| {
+        let asking = scope.spawn(|| query(&bench, c"a"));
+        wait_entered.recv().unwrap();
+        bench.driver.close_kernel_session(session).unwrap();
+        assert_eq!(asking.join().unwrap(), Ok(5));
+    });
     bench.close();
 }

@@ -7,14 +7,14 @@
 
 extern crate std;
 
-use loom::sync::atomic::AtomicU32;
-use loom::sync::{Arc, Condvar, Mutex};
+use loom::sync::{Arc, Mutex};
 use loom::thread;
 use sup_abi::request::SemaphoreKind::{Event, EventMulti};
 
 use super::*;
 use crate::Deadline;
-use crate::host::{Interruption, WaitEnd};
+use crate::host::Interruption;
+use crate::loom_queue::LoomQueue;
 use crate::sync::AtomicU64;
 
 #[derive(Default)]
@@ -23,51 +23,6 @@ struct LoomCount(Mutex<u64>);
 impl LockedCount for LoomCount {
     fn with<R>(&self, change: impl FnOnce(&mut u64) -> R) -> R {
         change(&mut self.0.lock().unwrap())
-    }
-}
-
-/// The embedded host's queue over a model of the futex: the kernel compares the word and enqueues the
-/// sleeper in one step.
-#[derive(Default)]
-struct LoomQueue {
-    wakes: AtomicU32,
-    futex: Mutex<()>,
-    sleepers: Condvar,
-}
-
-impl LoomQueue {
-    fn change(&self) {
-        self.wakes.fetch_add(1, Ordering::Release);
-        drop(self.futex.lock().unwrap());
-    }
-}
-
-impl WaitQueue for LoomQueue {
-    fn wait<R>(&self, wait: Wait, mut ready: impl FnMut() -> Option<R>) -> Result<R, WaitEnd> {
-        loop {
-            let seen = self.wakes.load(Ordering::Acquire);
-            if let Some(value) = ready() {
-                return Ok(value);
-            }
-            if wait.deadline != Deadline::Never {
-                // The deadline may come at any point: loom interleaves others up to here.
-                return ready().ok_or(WaitEnd::TimedOut);
-            }
-            let futex = self.futex.lock().unwrap();
-            if self.wakes.load(Ordering::Relaxed) == seen {
-                drop(self.sleepers.wait(futex).unwrap());
-            }
-        }
-    }
-
-    fn wake_one(&self) {
-        self.change();
-        self.sleepers.notify_one();
-    }
-
-    fn wake_all(&self) {
-        self.change();
-        self.sleepers.notify_all();
     }
 }
 
