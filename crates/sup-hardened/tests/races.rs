@@ -102,8 +102,9 @@ impl Drop for Attacker {
 
 /// One that is killed with the test, and what he swaps.
 struct Race {
-    folder: tempfile::TempDir,
+    // Ends first, or the folder changes while it is removed, and stays.
     attacker: Attacker,
+    folder: tempfile::TempDir,
 }
 
 impl Race {
