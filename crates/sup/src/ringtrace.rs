@@ -6,6 +6,7 @@
 //! Neighbours: `sup-ringtrace` has the rings and the packets. Invariant: the memory of the rings is mapped until
 //! the tracer is closed, which is the drop alone: the session is this client's own.
 
+use std::iter::Sum;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 
@@ -272,17 +273,58 @@ impl RingTracer {
     /// # Errors
     /// The transport's.
     pub fn counts(&self) -> Result<TraceCounts> {
-        let mut counts = TraceCounts::default();
-        for (index, reader) in self.rings.iter().flat_map(|rings| &rings.readers).enumerate() {
+        Ok(self.ring_counts()?.into_iter().sum())
+    }
+
+    /// The same for each ring.
+    ///
+    /// # Errors
+    /// The transport's.
+    pub fn ring_counts(&self) -> Result<Vec<TraceCounts>> {
+        let readers = self.rings.iter().flat_map(|rings| &rings.readers).enumerate();
+        let counts = readers.map(|(index, reader)| {
             let mut packet = Counters::new_zeroed();
             packet.header = header::<Counters>();
             self.service.call_with(OP_COUNTERS, index as u64, &mut packet).map(|_| ())?;
-            counts.written += packet.written;
-            counts.lost += packet.lost;
-            counts.overwritten += reader.overwritten();
-        }
-        Ok(counts)
+            let Counters { written, lost, .. } = packet;
+            Ok(TraceCounts { written, lost, overwritten: reader.overwritten() })
+        });
+        counts.collect()
     }
+}
+
+impl Sum for TraceCounts {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            written: sum.written + one.written,
+            lost: sum.lost + one.lost,
+            overwritten: sum.overwritten + one.overwritten,
+        })
+    }
+}
+
+/// A moment, as the records' clock and the system's have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Anchor {
+    /// The time-stamp counter.
+    pub tsc: u64,
+    /// `CLOCK_REALTIME`.
+    pub realtime_ns: u64,
+    /// `CLOCK_MONOTONIC`.
+    pub monotonic_ns: u64,
+}
+
+/// Now, by all three clocks, one after the other.
+#[must_use]
+pub fn anchor() -> Anchor {
+    let ns = |id| {
+        let time = rustix::time::clock_gettime(id);
+        time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+    };
+    let monotonic_ns = ns(rustix::time::ClockId::Monotonic);
+    // SAFETY: every x86-64 processor has the instruction.
+    let tsc = unsafe { std::arch::x86_64::_rdtsc() };
+    Anchor { tsc, realtime_ns: ns(rustix::time::ClockId::Realtime), monotonic_ns }
 }
 
 impl Drop for RingTracer {

@@ -22,7 +22,8 @@ pub(crate) use self::module::{
 };
 
 pub(crate) use self::trace::{
-    FullPolicy, Pattern, TraceCommand, TraceListArgs, TraceStatArgs, TracerArgs,
+    FullPolicy, Pattern, TraceCommand, TraceListArgs, TraceRecordArgs, TraceRunArgs, TraceStatArgs,
+    TracerArgs,
 };
 pub(crate) use self::trace_file::{ExportArgs, ReportArgs, TraceFormat};
 

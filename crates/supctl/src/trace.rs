@@ -6,7 +6,9 @@
 mod export;
 mod file;
 mod list;
+mod record;
 mod report;
+mod run;
 mod stat;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ use crate::failure::Failure;
 pub(crate) fn run(command: &TraceCommand) -> Result<(), Failure> {
     match command {
         TraceCommand::List(args) => list::run(args),
+        TraceCommand::Record(args) => record::run(args),
         TraceCommand::Stat(args) => stat::run(args),
         TraceCommand::Report(args) => report::run(args),
         TraceCommand::Export(args) => export::run(args),

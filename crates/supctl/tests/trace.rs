@@ -80,6 +80,20 @@ fn listed_and_counted() -> Result<(), Failed> {
     let lost = lossy["counts"]["lost"].as_u64().ok_or("no count")?;
     assert_eq!(lossy["hits"].as_u64().map(|hits| hits + lost), Some(1000), "{lossy}");
 
+    let file = folder.path().join("hits.sup");
+    let path = file.to_str().ok_or("a strange folder")?;
+    let (text, told) = run(&["record", "-o", path, "--call", &call])?;
+    assert!(text.contains("hits.sup: 1000 events, 0 lost"), "{text}{told}");
+    let mut trace = sup_trace::Trace::open(std::fs::File::open(&file)?)?;
+    let (mut events, mut next) = (trace.events()?, 0);
+    while let Some(item) = events.next()? {
+        if let sup_trace::Item::Event(event) = item {
+            assert_eq!((event.arg_count, event.args), (2, [0, next, 0, 0, 0]));
+            next += 1;
+        }
+    }
+    assert_eq!(next, 1000);
+
     let (text, _) = run(&["stat", "--call", &call])?;
     assert!(text.contains("1000 hits in"), "{text}");
     let (_, told) = run(&["stat", "--call", &call, "--buffer", "3"])?;

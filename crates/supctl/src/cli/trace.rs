@@ -12,6 +12,7 @@ use super::{ExportArgs, ReportArgs, number, operation};
 #[derive(Debug, Subcommand)]
 pub(crate) enum TraceCommand {
     List(TraceListArgs),
+    Record(TraceRecordArgs),
     Stat(TraceStatArgs),
     Report(ReportArgs),
     Export(ExportArgs),
@@ -43,6 +44,18 @@ pub(crate) struct TraceListArgs {
     pub(crate) json: bool,
 }
 
+/// Write hits into a file, for `supctl trace report` and the like
+///
+/// Until Ctrl-C, the end of the command or of the time. The file has its name only when it is whole.
+#[derive(Debug, Args)]
+pub(crate) struct TraceRecordArgs {
+    /// Where to write
+    #[arg(short, long, value_name = "FILE", default_value = "trace.sup")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) run: TraceRunArgs,
+}
+
 /// Count hits: how many, how many a second, and how long from a begin to its end
 ///
 /// On a terminal the table stays in its place and is drawn anew every second, until Ctrl-C, the end of
@@ -51,6 +64,16 @@ pub(crate) struct TraceListArgs {
 /// process, in ring 0 of the same processor.
 #[derive(Debug, Args)]
 pub(crate) struct TraceStatArgs {
+    #[command(flatten)]
+    pub(crate) run: TraceRunArgs,
+    /// Print one JSON document at the end
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is traced, and for how long
+#[derive(Debug, Args)]
+pub(crate) struct TraceRunArgs {
     /// PROVIDER or PROVIDER:PROBE, with * for any text; may be given more than once; without one, all
     #[arg(long = "filter", value_name = "PATTERN", value_parser = pattern)]
     pub(crate) patterns: Vec<Pattern>,
@@ -71,10 +94,7 @@ pub(crate) struct TraceStatArgs {
     /// Call an operation of the last module that was loaded, once, with an argument; then end
     #[arg(long, value_name = "OP[:ARG]", value_parser = call, requires = "load", conflicts_with = "command")]
     pub(crate) call: Option<(u32, u64)>,
-    /// Print one JSON document at the end
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// A command to run; its end ends the counting
+    /// A command to run; its end ends the tracing
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
 }

@@ -5,100 +5,62 @@
 
 mod tally;
 
-use std::process::{Child, Command};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
-use sup::ringtrace::{Policy, TraceCounts};
+use sup::ringtrace::{Record, TraceCounts};
 
 use self::tally::{Summary, Tally};
+use super::run::{Sink, run as run_with};
 use super::{Opened, columns};
-use crate::cli::{FullPolicy, TraceStatArgs};
+use crate::cli::TraceStatArgs;
 use crate::failure::Failure;
 use crate::output;
 
-/// Between two looks at empty rings.
-const NAP: Duration = Duration::from_millis(2);
-/// Between two tables on a terminal.
-const INTERVAL: Duration = Duration::from_secs(1);
+/// Counts records, and shows the counts on a terminal.
+struct Counter {
+    tally: Tally,
+    live: Option<output::LiveText>,
+    ticks_hz: u64,
+}
+
+impl Counter {
+    fn summary(&self, elapsed: Duration, counts: TraceCounts) -> Summary {
+        let hz = u128::from(self.ticks_hz);
+        let ns = |ticks: u64| (u128::from(ticks) * 1_000_000_000 / hz) as u64;
+        self.tally.summary(elapsed, counts, ns)
+    }
+}
+
+impl Sink for Counter {
+    fn take(&mut self, record: &Record) -> Result<(), Failure> {
+        self.tally.add(record);
+        Ok(())
+    }
+
+    fn tick(&mut self, elapsed: Duration, counts: TraceCounts) {
+        let text = table(&self.summary(elapsed, counts));
+        if let Some(live) = &mut self.live {
+            live.show(&text);
+        }
+    }
+}
 
 pub(super) fn run(args: &TraceStatArgs) -> Result<(), Failure> {
-    let ends = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, ends.clone()).map_err(Failure::Signals)?;
-    }
-    let mut opened = Opened::new(&args.tracer)?;
-    let locations = opened.locations(&args.patterns)?;
+    let mut opened = Opened::new(&args.run.tracer)?;
+    let locations = opened.locations(&args.run.patterns)?;
     if locations.is_empty() {
         return output::line(opened.nothing());
     }
-    let policy = match args.policy {
-        FullPolicy::Drop => Policy::Drop,
-        FullPolicy::Overwrite => Policy::Overwrite,
-    };
-    opened.tracer.make_rings(args.buffer, policy)?;
     let ticks_hz = opened.session.gip()?.cpu_hz().unwrap_or(1_000_000_000).max(1);
-    let ns = |ticks: u64| (u128::from(ticks) * 1_000_000_000 / u128::from(ticks_hz)) as u64;
-    let mut tally = Tally::new(&locations);
-    let child = args.command.split_first().map(|(program, rest)| {
-        Command::new(program).args(rest).spawn().map_err(Failure::of_file(program.as_ref()))
-    });
-    let mut child = child.transpose()?;
-    for location in &locations {
-        opened.tracer.switch_on(location.id, args.condition)?;
+    let live = (!args.json).then(output::LiveText::default);
+    let mut counter = Counter { tally: Tally::new(&locations), live, ticks_hz };
+    let done = run_with(&mut opened, &args.run, &locations, &mut counter)?;
+    if let Some(live) = &mut counter.live {
+        live.clear();
     }
-    let started = Instant::now();
-    let Opened { tracer, modules, .. } = &mut opened;
-    let mut live = output::LiveText::default();
-    let called = thread::scope(|scope| {
-        let call = args.call.zip(modules.last()).map(|((operation, argument), module)| {
-            scope.spawn(move || module.call(operation, argument).map(|_| ()))
-        });
-        let mut next = started + INTERVAL;
-        loop {
-            // Asked before the rings are read, so that what came before the end is read.
-            let is_over = ends.load(Ordering::Relaxed)
-                || args.seconds.is_some_and(|limit| started.elapsed().as_secs() >= limit)
-                || call.as_ref().is_some_and(thread::ScopedJoinHandle::is_finished)
-                || child.as_mut().is_some_and(has_ended);
-            let count = tracer.read(usize::MAX >> 1, |record| tally.add(record));
-            if is_over {
-                break;
-            }
-            if !args.json && Instant::now() >= next {
-                next += INTERVAL;
-                let counts = tracer.counts().unwrap_or_default();
-                let summary = tally.summary(started.elapsed(), counts, ns);
-                live.show(&table(&summary));
-            }
-            if count == 0 {
-                thread::sleep(NAP);
-            }
-        }
-        call.map(|call| call.join().unwrap_or(Ok(())))
-    });
-    let elapsed = started.elapsed();
-    locations.iter().for_each(|location| {
-        // One that has gone is off.
-        let _ = tracer.switch_off(location.id);
-    });
-    tracer.read(usize::MAX >> 1, |record| tally.add(record));
-    if let Some(mut child) = child {
-        // After Ctrl-C, which it got too; its status is its own business.
-        let _ = child.wait();
-    }
-    let counts = tracer.counts()?;
-    let summary = tally.summary(elapsed, counts, ns);
-    live.clear();
-    called.transpose()?;
+    done.called?;
+    let summary = counter.summary(done.elapsed, done.counts.into_iter().sum());
     if args.json { output::json(&summary) } else { output::line(table(&summary)) }
-}
-
-fn has_ended(child: &mut Child) -> bool {
-    !matches!(child.try_wait(), Ok(None))
 }
 
 /// What people read.
