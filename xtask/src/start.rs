@@ -110,6 +110,14 @@ impl Trial {
             && cmd!(sh, "unshare --mount true").quiet().ignore_stderr().run().is_ok()
     }
 
+    /// The files that it installs.
+    ///
+    /// # Errors
+    /// They cannot be listed.
+    pub(crate) fn files(&self, project: &Project) -> Result<Vec<PathBuf>> {
+        Ok(project.sh.read_dir(&self.folder)?)
+    }
+
     /// The command that runs it, in mounts of its own.
     pub(crate) fn command<'a>(&self, project: &'a Project, options: &[&str]) -> Result<Cmd<'a>> {
         let Self { program, folder } = self;

@@ -59,6 +59,23 @@ static void reportLimit(FILE *pReport, const char *pszName, int iResource)
         fprintf(pReport, "limit %s=%lld/%lld\n", pszName, (long long)Limit.rlim_cur, (long long)Limit.rlim_max);
 }
 
+/** How many descriptors are the driver's device. */
+static unsigned countDevices(void)
+{
+    char     szName[32], szTarget[64];
+    unsigned cDevices = 0;
+    int      i;
+    for (i = 0; i < 64; i++)
+    {
+        ssize_t cch;
+        snprintf(szName, sizeof(szName), "/proc/self/fd/%d", i);
+        cch = readlink(szName, szTarget, sizeof(szTarget) - 1);
+        szTarget[cch > 0 ? cch : 0] = '\0';
+        cDevices += strcmp(szTarget, "/dev/supdrv") == 0;
+    }
+    return cDevices;
+}
+
 DECLEXPORT(int) TrustedMain(int argc, char **argv, char **envp)
 {
     static const char s_abNothing[256];
@@ -98,6 +115,7 @@ DECLEXPORT(int) TrustedMain(int argc, char **argv, char **envp)
     fprintf(pReport, "verified=%d\n", SUPR3HardenedVerifyFile("/usr/bin/supctl", "supctl", NULL));
     fprintf(pReport, "handed=%d\n", supR3PreInit(s_abNothing, 0));
     /* The device that was handed over is used by the first session, and by no other. */
+    fprintf(pReport, "devices=%u\n", countDevices());
     for (i = 0; i < 2; i++)
     {
         int rc = SUPR3Init(NULL);
@@ -105,6 +123,7 @@ DECLEXPORT(int) TrustedMain(int argc, char **argv, char **envp)
         if (rc >= 0)
             SUPR3Term(0);
     }
+    fprintf(pReport, "devices then=%u\n", countDevices());
     if (pszReport)
         fclose(pReport);
     else

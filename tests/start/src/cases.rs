@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use sup_verdict::{Stop, Verdict, check, same};
 
-use crate::machine::{C, Machine, RUST, SCRATCH, USER, write};
+use crate::machine::{C, Driver, Machine, RUST, SCRATCH, USER, write};
 use crate::start::Start;
 
 /// A test.
@@ -165,13 +165,28 @@ fn handed_over(machine: &Machine) -> Verdict {
     // The user cannot read it, so only the start can have verified it.
     fs::set_permissions("/usr/bin/supctl", PermissionsExt::from_mode(0o711))?;
     let report = RUST_START.by_user()?;
-    // The device is another one, and so the first session says: it was used. The second finds none that the
-    // user may open, and has its driver in the process.
-    report.has(&["verified=0", "handed=-22", "session 0=-1910", "session 1=0"])?;
+    // The device is the driver's, or it is another one, and so the first session says. The second finds none
+    // that the user may open, and has its driver in the process.
+    report.has(&[
+        "verified=0",
+        "handed=-22",
+        "devices=1",
+        first_session(machine),
+        "session 1=0",
+    ])?;
+    report.has(&["devices then=0"])?;
     let report = C_START.by_user()?;
-    report.has(&["verified=0", "handed=-22", "session 0=0", "session 1=0"])?;
+    report.has(&["verified=0", "handed=-22", "devices=0", "session 0=0", "session 1=0"])?;
     machine.device("")?;
     C_START.by_user()?.has(&["verified=0"])
+}
+
+/// What a session says that has the device which the start opened.
+fn first_session(machine: &Machine) -> &'static str {
+    match machine.driver {
+        Driver::None => "session 0=-1910",
+        Driver::Kernel => "session 0=0",
+    }
 }
 
 fn by_root(_: &Machine) -> Verdict {
@@ -276,13 +291,13 @@ fn another_program(machine: &Machine) -> Verdict {
     report.refused(&["Error -119", INTEGRITY, "is installed as '/usr/bin/start-rust'"])
 }
 
-fn links(_: &Machine) -> Verdict {
+fn links(machine: &Machine) -> Verdict {
     let link = format!("{SCRATCH}/reports/start-c");
     let _ = fs::remove_file(&link);
     symlink(RUST, &link)?;
     let report = Start { program: &link, ..RUST_START }.by_user()?;
     fs::remove_file(&link)?;
-    report.has(&["ids=1000,1000,1000 1000,1000,1000", "session 0=-1910"])?;
+    report.has(&["ids=1000,1000,1000 1000,1000,1000", "devices=1", first_session(machine)])?;
     // A second name of the file is another program's.
     let second = "/usr/bin/start-c2";
     fs::hard_link(RUST, second)?;
@@ -307,7 +322,7 @@ fn not_set_user_id(_: &Machine) -> Verdict {
 fn devices(machine: &Machine) -> Verdict {
     for (node, status, text) in [
         ("", -1908, "does not exist"),
-        ("c 240 77", -1910, "has no driver behind it"),
+        ("c 4000 77", -1910, "has no driver behind it"),
         ("p", 0, ""),
     ] {
         machine.device(node)?;

@@ -23,14 +23,40 @@ const LIBRARY: &str = "/usr/lib/libsup.so.0";
 const PRIVATE: &str = "/usr/lib/supdrv";
 const TRUSTED: &str = "/etc/supdrv/trusted";
 
+/// What is behind `/dev/supdrv`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// The null device, which takes no request.
+    None,
+    /// The kernel's driver: this is a guest, whose folders may be written.
+    Kernel,
+}
+
 /// A machine with an installation.
 #[derive(Debug)]
 pub(crate) struct Machine {
     /// Where the files are that are installed.
     folder: PathBuf,
+    /// What `/dev/supdrv` is.
+    pub(crate) driver: Driver,
 }
 
 impl Machine {
+    /// A guest, which ends after the tests.
+    pub(crate) fn guest(folder: PathBuf) -> Result<Self, String> {
+        let script = format!(
+            "set -e
+            mkdir -p /usr/bin /usr/lib {SCRATCH}
+            mkdir -m 1777 {SCRATCH}/reports
+            chmod 755 /lib64/*"
+        );
+        let done = Command::new("sh").arg("-c").arg(script).status();
+        match done {
+            Ok(status) if status.success() => Ok(Self { folder, driver: Driver::Kernel }),
+            _ => Err("cannot make the folders that a machine has".to_owned()),
+        }
+    }
+
     /// Covers the folders that the tests write.
     pub(crate) fn prepare(folder: PathBuf) -> Result<Self, String> {
         let space = |process: &str| fs::read_link(format!("/proc/{process}/ns/mnt"));
@@ -56,7 +82,7 @@ impl Machine {
         );
         let done = Command::new("sh").arg("-c").arg(script).status();
         match done {
-            Ok(status) if status.success() => Ok(Self { folder }),
+            Ok(status) if status.success() => Ok(Self { folder, driver: Driver::None }),
             _ => Err("cannot cover /usr, /etc and /dev by overlays and tmpfs".to_owned()),
         }
     }
@@ -75,7 +101,7 @@ impl Machine {
             self.put("program.so", &format!("{PRIVATE}/{program}"), 0o644)?;
         }
         write(&format!("{TRUSTED}/tests.pub"), &key().public().in_full().to_string(), 0o644)?;
-        self.device("c 1 3")?;
+        self.device(&self.own_device()?)?;
         self.sign(&["start-rust", "start-c"])
     }
 
@@ -102,6 +128,17 @@ impl Machine {
         let output = command.output()?;
         check!(output.status.success(), "sign: {}", String::from_utf8_lossy(&output.stderr));
         Ok(())
+    }
+
+    /// The node of what is behind the device.
+    pub(crate) fn own_device(&self) -> Verdict<String> {
+        match self.driver {
+            Driver::None => Ok("c 1 3".to_owned()),
+            Driver::Kernel => {
+                let numbers = fs::read_to_string("/sys/class/misc/supdrv/dev")?;
+                Ok(format!("c {}", numbers.trim().replace(':', " ")))
+            }
+        }
     }
 
     /// Replaces the device by another node, or by none.

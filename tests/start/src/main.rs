@@ -9,6 +9,8 @@
 //! cargo xtask test start
 //! unshare --mount sup-start-tests FOLDER          # with what that step lays out
 //! ```
+//! With `--guest` the machine is one that ends after the tests, and has the kernel's driver.
+//!
 //! It prints a line a test and the totals; the exit status is 0 if nothing failed. `--bench` prints how long
 //! starts take instead.
 //!
@@ -28,7 +30,8 @@ use sup_verdict::{Outcome, Tally};
 
 use crate::machine::Machine;
 
-const USAGE: &str = "usage: sup-start-tests FOLDER [--only NAME | --bench [--json] [--check]]";
+const USAGE: &str =
+    "usage: sup-start-tests FOLDER [--only NAME | --guest | --bench [--json] [--check]]";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
@@ -37,7 +40,11 @@ fn main() -> ExitCode {
     };
     let options: Vec<_> = arguments.map(|option| option.to_string_lossy().into_owned()).collect();
     let options: Vec<_> = options.iter().map(String::as_str).collect();
-    let machine = match Machine::prepare(folder) {
+    let machine = match options.as_slice() {
+        ["--guest"] => Machine::guest(folder),
+        _ => Machine::prepare(folder),
+    };
+    let machine = match machine {
         Ok(machine) => machine,
         Err(why) => return refuse(&why),
     };
@@ -46,7 +53,7 @@ fn main() -> ExitCode {
             bench::run(&machine, how).unwrap_or_else(|why| refuse(&format!("{why:?}")))
         }
         ["--only", name] => tests(&machine, |other| other == name),
-        [] => tests(&machine, |_| true),
+        [] | ["--guest"] => tests(&machine, |_| true),
         _ => refuse(USAGE),
     }
 }

@@ -1,6 +1,7 @@
 //! [`Start`]: a user starts a program, in a way of the test's choice; and [`Report`], what came of it.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use sup_verdict::{Verdict, check};
@@ -34,15 +35,18 @@ impl Start<'_> {
     pub(crate) fn by_user(&self) -> Verdict<Report> {
         let user = [format!("--reuid={USER}"), format!("--regid={USER}")];
         let mut command = Command::new("setpriv");
-        command.args(user).args(["--groups=1000,4,24", "--"]);
+        command.args(user).args(["--groups=1000,4,24", "--", "sh"]);
+        if !has_setpriv() {
+            // A guest has busybox: the user is in no other group there.
+            command = Command::new("sh");
+            command.uid(USER).gid(USER);
+        }
         self.run(command)
     }
 
     /// As root.
     pub(crate) fn by_root(&self) -> Verdict<Report> {
-        let mut command = Command::new("setpriv");
-        command.arg("--");
-        self.run(command)
+        self.run(Command::new("sh"))
     }
 
     fn run(&self, mut command: Command) -> Verdict<Report> {
@@ -53,7 +57,7 @@ impl Start<'_> {
         let (before, descriptors) = (self.before, self.descriptors);
         // The variables are for the program alone, and not for those that lead to it.
         let script = format!("{before} exec env \"$@\" {descriptors}");
-        command.args(["sh", "-c", &script, "sh"]).args(self.environment).arg(self.program);
+        command.args(["-c", &script, "sh"]).args(self.environment).arg(self.program);
         command.arg(format!("report={file}")).args(self.arguments);
         let output = command.env_clear().env("PATH", "/usr/bin:/bin").output()?;
         Ok(Report {
@@ -62,6 +66,12 @@ impl Start<'_> {
             text: fs::read_to_string(&file).unwrap_or_default(),
         })
     }
+}
+
+/// Whether there is the one of util-linux; busybox has another.
+fn has_setpriv() -> bool {
+    let told = Command::new("setpriv").arg("--version").output();
+    told.is_ok_and(|told| String::from_utf8_lossy(&told.stdout).contains("util-linux"))
 }
 
 impl Report {

@@ -43,13 +43,16 @@ pub(super) fn prepare(
         programs.extend(programs::in_c(project)?);
     }
     let mut files = Vec::new();
+    if args.c_programs {
+        files.extend(programs::starts(project)?);
+    }
     let module = match (driver, &args.module) {
         (Driver::Included, None) => {
             let module = |name| programs::rust_module(project, &programs, name);
-            files.push(("lib/echo.r0", module("echo")?));
-            files.push(("lib/ringtrace.r0", module("ringtrace")?));
+            files.push(("lib/echo.r0".to_owned(), module("echo")?));
+            files.push(("lib/ringtrace.r0".to_owned(), module("ringtrace")?));
             let module = kmod::build(project, &kernel)?;
-            files.push(("lib/supdrv_client.ko", kmod::client(project, &kernel)?));
+            files.push(("lib/supdrv_client.ko".to_owned(), kmod::client(project, &kernel)?));
             Some(module)
         }
         (Driver::Included, Some(module)) => Some(module.clone()),
@@ -60,7 +63,7 @@ pub(super) fn prepare(
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let lock = lock(&folder)?;
     let initramfs = folder.join("initramfs.cpio");
-    files.extend(module.map(|module| ("lib/supdrv.ko", module)));
+    files.extend(module.map(|module| ("lib/supdrv.ko".to_owned(), module)));
     let archive = initramfs::build(project, &programs, &files, job)?;
     fs::write(&initramfs, archive)
         .with_context(|| format!("cannot write {}", initramfs.display()))?;

@@ -17,7 +17,7 @@ const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\n\
 const GROUP: &[u8] = b"root:x:0:\ntty:x:5:\nuser:x:1000:\nother:x:1001:\nnogroup:x:65534:\n";
 
 /// Where a file goes, with the folders on the way.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 14] = [
     "bin",
     "bin/c",
     "bin/c/ours",
@@ -26,6 +26,9 @@ const FOLDERS: [&str; 11] = [
     "etc/supdrv",
     "etc/supdrv/trusted",
     "lib",
+    "lib/x86_64-linux-gnu",
+    "lib64",
+    "start",
     "root",
     "root/.config",
     "root/.config/supdrv",
@@ -41,7 +44,7 @@ const SIGNING: &str = "root/.config/supdrv/signing.key";
 pub(super) fn build(
     project: &Project,
     programs: &[Program],
-    files: &[(&str, PathBuf)],
+    files: &[(String, PathBuf)],
     job: &Job,
 ) -> Result<Vec<u8>> {
     let mut archive = Archive::default();

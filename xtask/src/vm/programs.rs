@@ -7,14 +7,15 @@ use xshell::cmd;
 
 use crate::capi::{self, Linkage};
 use crate::project::Project;
-use crate::{report, require};
+use crate::{report, require, start};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Our programs, by package and name. Another one needs no more than its line here.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("sup-conformance", "sup-conformance"),
     ("sup-kernel-tests", "sup-kernel-tests"),
+    ("sup-start-tests", "sup-start-tests"),
     ("supctl", "supctl"),
 ];
 
@@ -99,6 +100,28 @@ pub(super) fn in_c(project: &Project) -> Result<Vec<Program>> {
         }
     }
     Ok(programs)
+}
+
+/// What the start with privileges is tried with, and what runs programs that need libraries: by their places in
+/// the guest.
+///
+/// # Errors
+/// Something does not compile, or the C library is not where the compiler looks for it.
+pub(super) fn starts(project: &Project) -> Result<Vec<(String, PathBuf)>> {
+    let mut files = Vec::new();
+    for path in start::trial(project)?.files(project)? {
+        let name = path.file_name().context("a file without a name")?.to_string_lossy();
+        files.push((format!("start/{name}"), path.clone()));
+    }
+    for (folder, name) in [
+        ("lib64", "ld-linux-x86-64.so.2"),
+        ("lib/x86_64-linux-gnu", "libc.so.6"),
+        ("lib/x86_64-linux-gnu", "libgcc_s.so.1"),
+    ] {
+        let path = cmd!(project.sh, "cc -print-file-name={name}").quiet().read()?;
+        files.push((format!("{folder}/{name}"), PathBuf::from(path.trim())));
+    }
+    Ok(files)
 }
 
 /// Finds busybox where Debian puts it.

@@ -51,6 +51,12 @@ impl Suite {
         suite
     }
 
+    /// Starts programs with privileges, which takes a guest with the programs of `tests/c`.
+    pub(crate) fn start() -> Self {
+        let command = ["sup-start-tests", "/start", "--guest"].map(str::to_owned).into();
+        Self { name: "start".to_owned(), command, ..Self::kernel("start", None) }
+    }
+
     /// Takes a processor off line and on again, with drivers that it inserts itself.
     pub(crate) fn hotplug() -> Self {
         Self { is_inserted: false, ..Self::kernel("hotplug", None) }
