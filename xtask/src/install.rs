@@ -19,7 +19,7 @@ use xshell::cmd;
 use crate::project::Project;
 use crate::{capi, report, require, start};
 
-/// Install the libraries for C, their headers, the files for pkg-config, sup-stub and supctl
+/// Install the libraries for C, their headers, the files for pkg-config, sup-stub, supctl and ringtrace.r0
 #[derive(Debug, Args)]
 pub(crate) struct InstallArgs {
     /// Where they will be
@@ -64,6 +64,7 @@ fn install(project: &Project, args: &InstallArgs) -> Result<ExitCode> {
     let command = root.join("bin/supctl");
     strip(project, &supctl, &command)?;
     paths.push(command);
+    paths.extend(tracer(project, &supctl, &root, args.key.as_deref())?);
     for path in &paths {
         close(path)?;
         report::line(format_args!("{}", path.display()));
@@ -78,6 +79,9 @@ fn install(project: &Project, args: &InstallArgs) -> Result<ExitCode> {
     }
     Ok(ExitCode::SUCCESS)
 }
+
+/// The module in the box that traces.
+const TRACER: &str = "ringtrace";
 
 /// Where the headers are, as `packaging/sup-module.pc` has it: seen from the tree, and from an installation.
 const INCLUDE: [&str; 2] =
@@ -136,6 +140,30 @@ pub(crate) fn start(project: &Project, root: &Path) -> Result<Vec<PathBuf>> {
         copy(project, from, to)?;
     }
     Ok(files.into_iter().map(|(_, to)| to).collect())
+}
+
+/// Installs the tracer's module, signed if there is a key; where it cannot be built, says what that takes.
+fn tracer(
+    project: &Project,
+    supctl: &Path,
+    root: &Path,
+    key: Option<&Path>,
+) -> Result<Option<PathBuf>> {
+    let sh = &project.sh;
+    let folder = project.root.join("modules").join(TRACER);
+    let Ok(told) = cmd!(sh, "{supctl} module build {folder}").read() else {
+        report::note(format_args!("no {TRACER}.r0, so `supctl trace` will want --tracer FILE"));
+        return Ok(None);
+    };
+    let built = PathBuf::from(told.lines().last().unwrap_or_default().trim());
+    let installed = root.join("lib/supdrv").join(format!("{TRACER}.r0"));
+    copy(project, &built, &installed)?;
+    if let Some(key) = key {
+        cmd!(sh, "{supctl} module sign --kernel-grade --landing-pads --key {key} {installed}")
+            .quiet()
+            .read()?;
+    }
+    Ok(Some(installed))
 }
 
 /// Installs a program or library without what only debuggers read, which a start with privileges would have to

@@ -72,6 +72,7 @@ pub const ENTRIES: &[Entry] = {
         entry("supctl", Place::Bin, Presence::Required),
         entry("libsup.so.0", Place::SharedLib, Presence::Required),
         entry("VMMR0.r0", Place::AppPrivArch, Presence::Optional),
+        entry("ringtrace.r0", Place::AppPrivArch, Presence::Optional),
     ]
 };
 

@@ -29,9 +29,9 @@ cases! { Tracing {
     hits_become_records:
         "A hit is a record of its location, with the probe's arguments and nothing else (spec 8.6).",
     every_hit_is_a_record_or_counted:
-        "Full rings drop or overwrite, and each loss is counted.",
+        "Full rings drop or overwrite, and each loss is counted (spec 8.6; the rings are ours).",
     a_condition_keeps_hits_out:
-        "It is judged in ring 0, on one argument.",
+        "It is judged in ring 0, on one argument (spec 8.6; conditions are ours).",
     hits_of_a_process_become_records:
         "With the number of the process (spec 8.6).",
     one_client_has_the_ring_tracer:
