@@ -63,9 +63,9 @@ pub(super) fn debug_kernel(project: &Project) -> Result<Verdict> {
     guest(project, args, &own)
 }
 
-/// A guest that has the programs of `tests/c`, too.
+/// A guest that has the programs of `tests/c`, too, and time for all suites on a busy machine.
 fn with_c(kernel: &str) -> GuestArgs {
-    GuestArgs { c_programs: true, ..GuestArgs::with_kernel(kernel) }
+    GuestArgs { c_programs: true, timeout_s: 1200, ..GuestArgs::with_kernel(kernel) }
 }
 
 /// The conformance suite with both drivers, then the kernel driver's own tests.
