@@ -130,6 +130,14 @@ impl Machine {
         Ok(())
     }
 
+    /// Takes a guest's node of the device away: the system removes only the one that it made.
+    pub(crate) fn leave(&self) -> Verdict {
+        match self.driver {
+            Driver::None => Ok(()),
+            Driver::Kernel => self.device(""),
+        }
+    }
+
     /// The node of what is behind the device.
     pub(crate) fn own_device(&self) -> Verdict<String> {
         match self.driver {

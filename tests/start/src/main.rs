@@ -65,6 +65,9 @@ fn tests(machine: &Machine, is_wanted: impl Fn(&str) -> bool) -> ExitCode {
         tally.note(&outcome);
         line(outcome.line(name));
     }
+    if let Err(why) = machine.leave() {
+        return refuse(&format!("{why:?}"));
+    }
     line(tally);
     tally.exit_code()
 }

@@ -116,6 +116,7 @@ pub(super) fn starts(project: &Project) -> Result<Vec<(String, PathBuf)>> {
     for (folder, name) in [
         ("lib64", "ld-linux-x86-64.so.2"),
         ("lib/x86_64-linux-gnu", "libc.so.6"),
+        ("lib/x86_64-linux-gnu", "libm.so.6"),
         ("lib/x86_64-linux-gnu", "libgcc_s.so.1"),
     ] {
         let path = cmd!(project.sh, "cc -print-file-name={name}").quiet().read()?;
