@@ -28,7 +28,7 @@ use std::process::ExitCode;
 
 use sup_verdict::{Outcome, Tally};
 
-use crate::machine::Machine;
+use crate::machine::{Driver, Machine};
 
 const USAGE: &str =
     "usage: sup-start-tests FOLDER [--only NAME | --guest | --bench [--json] [--check]]";
@@ -59,6 +59,11 @@ fn main() -> ExitCode {
 }
 
 fn tests(machine: &Machine, is_wanted: impl Fn(&str) -> bool) -> ExitCode {
+    // What runs it in a guest looks for this.
+    line(match machine.driver {
+        Driver::None => "backend embedded",
+        Driver::Kernel => "backend kernel",
+    });
     let mut tally = Tally::default();
     for (name, case) in cases::CASES.into_iter().filter(|(name, _)| is_wanted(name)) {
         let outcome = Outcome::from(machine.install().and_then(|()| case(machine)));
