@@ -85,10 +85,15 @@ fn nobody_is_in_a_tracer_that_is_gone() {
                 }
             });
         }
-        for _ in 0..rounds {
+        for round in 0..rounds {
             IS_THERE.store(true, Ordering::SeqCst);
+            let before = HITS.load(Ordering::Relaxed);
             aim(Some(Entry(look as *const ())));
             thread::yield_now();
+            // Often enough in the middle of fire, however busy the machine is.
+            while round % 10 == 0 && HITS.load(Ordering::Relaxed) == before {
+                thread::yield_now();
+            }
             aim(None);
             while !is_quiet() {
                 thread::yield_now();
@@ -97,6 +102,5 @@ fn nobody_is_in_a_tracer_that_is_gone() {
         }
         is_over.store(true, Ordering::Relaxed);
     });
-    assert!(HITS.load(Ordering::Relaxed) > 0, "nobody fired at all");
     assert_eq!(LATE.load(Ordering::Relaxed), 0);
 }
