@@ -3,31 +3,28 @@
 //! Neighbours: the suite's cases of the tracer in the box test what it does. Without the sources of Rust's
 //! library, with which the tracer is compiled, the tests count as skipped.
 
-use std::path::{Path, PathBuf};
+mod sources;
+
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
 use sup_conformance::traced::TRACED;
+use sup_ring0::elf::Elf;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../modules/ringtrace");
 
-fn has_library_sources() -> bool {
-    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output();
-    let current = sysroot.ok().and_then(|run| String::from_utf8(run.stdout).ok());
-    let places = [current.unwrap_or_default(), "/usr".to_owned()];
-    places.iter().any(|place| Path::new(place.trim()).join("lib/rustlib/src/rust/library").is_dir())
-}
-
 fn main() -> ExitCode {
-    let trial = Trial::test("probes_are_listed_and_counted", listed_and_counted);
-    let trial = if has_library_sources() {
-        trial
-    } else {
-        let reason = "no sources of Rust's library: `rustup component add rust-src`";
-        trial.with_kind(reason).with_ignored_flag(true)
-    };
-    libtest_mimic::run(&Arguments::from_args(), vec![trial]).exit_code()
+    let trials = [
+        Trial::test("probes_are_listed_and_counted", listed_and_counted),
+        Trial::test("builds_at_once_do_not_disturb_each_other", builds_at_once),
+    ];
+    let trials = trials.map(|trial| match sources::are_there() {
+        true => trial,
+        false => trial.with_kind(sources::MISSING).with_ignored_flag(true),
+    });
+    libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
 }
 
 fn supctl(args: &[&str]) -> Result<(String, String), Failed> {
@@ -40,9 +37,28 @@ fn supctl(args: &[&str]) -> Result<(String, String), Failed> {
     Ok((String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
 }
 
-fn listed_and_counted() -> Result<(), Failed> {
+/// Builds the tracer, and says where it is.
+fn build() -> Result<String, Failed> {
     let (built, told) = supctl(&["module", "build", FOLDER])?;
-    let tracer = built.lines().last().ok_or(told)?.trim().to_owned();
+    Ok(built.lines().last().ok_or(told)?.trim().to_owned())
+}
+
+/// Each build finds its module where it was told, whole.
+fn builds_at_once() -> Result<(), Failed> {
+    std::thread::scope(|scope| {
+        let builder = || {
+            (0..3).try_for_each(|_| -> Result<(), Failed> {
+                let image = std::fs::read(build()?)?;
+                Elf::parse(&image).map(|_| ()).map_err(|error| error.to_string().into())
+            })
+        };
+        let builders: Vec<_> = (0..4).map(|_| scope.spawn(builder)).collect();
+        builders.into_iter().try_for_each(|one| one.join().map_err(|_| "a panic")?)
+    })
+}
+
+fn listed_and_counted() -> Result<(), Failed> {
+    let tracer = build()?;
     let folder = tempfile::tempdir()?;
     let traced: PathBuf = folder.path().join("traced.r0");
     std::fs::write(&traced, TRACED)?;
@@ -51,7 +67,7 @@ fn listed_and_counted() -> Result<(), Failed> {
 
     let run = |args: &[&str]| supctl(&[&["trace"], args, &with[..]].concat());
     let (text, _) = run(&["list"])?;
-    assert!(text.starts_with("PROVIDER  PROBE"), "{text}");
+    assert!(text.contains("alpha:open      (int, uint64_t)  traced vtgFunction:100"), "{text}");
     assert_eq!(text.lines().count(), 6, "{text}");
     let (text, _) = run(&["list", "--json", "beta"])?;
     let json: Value = serde_json::from_str(&text)?;

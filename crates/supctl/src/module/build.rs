@@ -6,10 +6,11 @@
 //! on a stable compiler, as in the kernel's own build.
 //!
 //! Neighbours: `new` writes such a crate, `check` says whether the result would load; `modules/flags.rs`
-//! has the same for C. Invariant: a file under the final name is whole: it is linked elsewhere first.
+//! has the same for C. Invariant: a file under the final name is whole: it is linked elsewhere first, by one build at
+//! a time.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -68,6 +69,7 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failure> {
     let package = Package::find(&toolchain, &manifest)?;
     let folder = package.target.join("r0");
     fs::create_dir_all(&folder).map_err(Failure::of_file(&folder))?;
+    let _lock = lock(&folder)?;
     let object = folder.join(format!("{}.o", package.name));
     // Cargo does not know of this file, and would not write it again.
     if !object.is_file() {
@@ -79,6 +81,17 @@ pub(super) fn build(args: &BuildArgs) -> Result<(), Failure> {
     let module = folder.join(format!("{}.r0", package.name));
     fs::rename(&linked, &module).map_err(Failure::of_file(&module))?;
     output::line(module.display())
+}
+
+/// Waits until no other build of modules uses the folder.
+fn lock(folder: &Path) -> Result<File, Failure> {
+    let path = folder.join("lock");
+    let lock = File::create(&path).map_err(Failure::of_file(&path))?;
+    if lock.try_lock().is_err() {
+        output::note(format_args!("waiting for another build in {}", folder.display()));
+        lock.lock().map_err(Failure::of_file(&path))?;
+    }
+    Ok(lock)
 }
 
 /// A compiler, and proof that the core library's sources are with it.
