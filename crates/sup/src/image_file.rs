@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
+use sup_abi::IMAGE_BYTES_MAX;
 use sup_abi::request::{HEADER_BYTES, LoadModuleIn, LoadModuleOut};
 use zerocopy::IntoBytes;
 
@@ -37,15 +38,15 @@ impl ImageFile {
         Ok(file)
     }
 
-    /// Reads a file to its end, behind what there is.
+    /// Reads a file to its end, behind what there is; what is longer than any image, only until that shows.
     ///
     /// # Errors
     /// Those of the file, and that memory is out.
     pub(crate) fn append(&mut self, mut file: &File) -> io::Result<()> {
-        let expected = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        let expected = file.metadata()?.len().min(IMAGE_BYTES_MAX.into()) as usize;
         // One more, which tells the end.
         self.make_room(expected.saturating_add(1))?;
-        loop {
+        while self.bytes <= IMAGE_BYTES_MAX as usize {
             let start = LEAD + self.bytes;
             match file.read(&mut self.words.as_mut_bytes()[start..]) {
                 Ok(0) => return Ok(()),
@@ -57,6 +58,7 @@ impl ImageFile {
                 self.make_room(STEP)?;
             }
         }
+        Ok(())
     }
 
     /// Sees to it that so many bytes more have room, and the answer too.
@@ -115,6 +117,20 @@ mod tests {
         let mut file = ImageFile::default();
         file.append(&said).unwrap();
         assert!(file.bytes().ends_with(b"\n"));
+    }
+
+    #[test]
+    fn cannot_fill_the_memory_from_a_file_without_an_end() {
+        let mut file = ImageFile::default();
+        file.append(&File::open("/dev/zero").unwrap()).unwrap();
+        let read = file.bytes().len();
+        assert!((1..=2 * STEP).contains(&(read - IMAGE_BYTES_MAX as usize)), "{read}");
+        // Of one that only says so, no more is kept ready.
+        let large = tempfile::tempfile().unwrap();
+        large.set_len(1 << 40).unwrap();
+        let mut file = ImageFile::default();
+        file.append(&large).unwrap();
+        assert!(file.packet().len() < LEAD + IMAGE_BYTES_MAX as usize + 2 * STEP);
     }
 
     #[test]
