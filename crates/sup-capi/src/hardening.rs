@@ -12,12 +12,11 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::OnceLock;
 
-use sup::trust;
 use sup_abi::{RTERRINFO, Status};
 use sup_hardened::{
-    Audience, Contents, Installation, System, verify_folder, verify_plug_in, verify_self,
+    Audience, Contents, Installation, System, system_keys, verify_folder, verify_plug_in,
+    verify_self,
 };
-use sup_signature::PublicKey;
 
 use crate::entry::c_functions;
 use crate::error_info::ErrorInfo;
@@ -30,13 +29,8 @@ const PRIVATE_NAME_BYTES: usize = 3075;
 /// Our own installation; with the program that the start with privileges runs, if it does.
 static INSTALLATION: OnceLock<Installation> = OnceLock::new();
 
-/// Whose manifests count. A key file that others may write trusts nobody.
-pub(crate) fn trusted() -> Vec<PublicKey> {
-    trust::trusted_keys(Path::new(trust::SYSTEM_FOLDER)).unwrap_or_default()
-}
-
 fn installation() -> &'static Installation {
-    INSTALLATION.get_or_init(|| Installation::of_this_machine(trusted()))
+    INSTALLATION.get_or_init(|| Installation::of_this_machine(system_keys()))
 }
 
 /// Keeps what the start with privileges has verified.

@@ -11,7 +11,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use sup_abi::{SUPSECMAIN_FLAGS_DONT_OPEN_DEV, Status};
-use sup_hardened::{HANDOVER_MAGIC, Handover, Installation};
+use sup_hardened::{HANDOVER_MAGIC, Handover, Installation, system_keys};
 
 use crate::entry::c_functions;
 use crate::pointer::check;
@@ -30,7 +30,7 @@ fn examine(found: &Handover, flags: u32) -> Result<Installation, Status> {
         (true, true) => return Err(Status::VERR_INVALID_PARAMETER),
         _ => {}
     }
-    let installation = Installation::of_program(&found.program_name()?, hardening::trusted());
+    let installation = Installation::of_program(&found.program_name()?, system_keys());
     found.note_in(&installation)?;
     Ok(installation)
 }

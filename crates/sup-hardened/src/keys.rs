@@ -18,6 +18,11 @@ pub const SYSTEM_FOLDER: &str = "/etc/supdrv/trusted";
 /// Who may write: its owner alone.
 const OTHERS_WRITE: u32 = 0o022;
 
+/// The keys of [`SYSTEM_FOLDER`]: none, if somebody else than root can have written one.
+pub fn system_keys() -> Vec<PublicKey> {
+    trusted_keys(Path::new(SYSTEM_FOLDER)).unwrap_or_default()
+}
+
 /// The keys in the files `*.pub` of a folder, in the order of the files' names. A folder that does not
 /// exist has none.
 ///

@@ -62,7 +62,7 @@ mod walk;
 pub use facts::{Facts, Identity, Kind};
 pub use handover::{HANDOVER_MAGIC, Handover};
 pub use installation::{ENTRIES, Entry, Installation, PREFIX, Place, Presence, places_below};
-pub use keys::{SYSTEM_FOLDER, check_owner, keys_in, trusted_keys};
+pub use keys::{SYSTEM_FOLDER, check_owner, keys_in, system_keys, trusted_keys};
 pub use manifest::{MANIFEST, manifest_line};
 pub use objects::Objects;
 pub use own::{Audience, verify_self};

@@ -60,7 +60,7 @@ impl Nap {
         let (handle, none) = (self.handle.get(), ptr::null_mut());
         // SAFETY: the handle is a static of the module, and this thread's alone, as the exchange above says.
         check(unsafe { raw::SUPR0IdcOpen(handle, 0, 0, none, none, none) }).map(|_| ())?;
-        // SAFETY: the same handle.
+        // SAFETY: the handle is the static that the driver has just filled, and still this thread's alone.
         let session = unsafe { raw::SUPR0IdcGetSession(handle) };
         let mut event = ptr::null_mut();
         // SAFETY: the place is a local variable; the driver looks the session up in its table.

@@ -98,7 +98,7 @@ impl Providers {
     ) -> Result<()> {
         let Self(table) = self;
         table.with(nap, |table| {
-            // SAFETY: by this function's contract.
+            // SAFETY: the caller, whom the driver gave the core, promises that it and its object are in place.
             let count = unsafe { Object::of(core) }.locations();
             let first = table.free_from(table.next, count).or_else(|| table.free_from(0, count));
             let first = first.ok_or(Status::VERR_NO_MEMORY)?;
@@ -106,7 +106,8 @@ impl Providers {
             let entry = Entry { core, first, count };
             *free.ok_or(Status::VERR_NO_MEMORY)? = Some(entry);
             table.next = first.saturating_add(count);
-            // SAFETY: by this function's contract.
+            // SAFETY: the driver keeps the core and its object in place until it has them removed, for which the
+            // lock that is held would have to be taken.
             unsafe { locations(entry) }.for_each(|location| introduce(&location));
             Ok(())
         })
@@ -162,7 +163,7 @@ impl Providers {
 /// # Safety
 /// The provider is there for `'a`.
 unsafe fn locations<'a>(entry: Entry) -> impl Iterator<Item = Location<'a>> {
-    // SAFETY: by this function's contract.
+    // SAFETY: the caller promises that core and object are there for as long as the locations are looked at.
     let object = unsafe { Object::of(entry.core) };
     (0..entry.count).filter_map(move |index| {
         let id = entry.first.saturating_add(index);
@@ -182,9 +183,11 @@ impl<'a> Object<'a> {
     /// # Safety
     /// The provider and its object are there for `'a`.
     unsafe fn of(core: *mut SUPDRVVDTPROVIDERCORE) -> Self {
-        // SAFETY: by this function's contract; while it is registered the driver changes nothing there.
+        // SAFETY: the caller promises that the driver's core is there; the driver writes none of it while the
+        // provider is registered.
         let core = unsafe { &*core };
-        // SAFETY: the same; the driver has validated the header, and shows what it has validated.
+        // SAFETY: the core points to a header that the driver has validated, in an object that the caller promises to
+        // be there; nobody writes a header after it was registered.
         let header = unsafe { &*core.pHdr };
         Self { core, header }
     }
@@ -364,7 +367,7 @@ impl<'a> Location<'a> {
         // SAFETY: the driver has such a record for each location of a process, all of atomic words.
         let location = unsafe { &*core.paR0ProbeLocs.wrapping_add(self.index as usize) };
         let index = usize::from(self.probe().idxEnabled);
-        // SAFETY: the same for each probe.
+        // SAFETY: the driver has such a record for each probe of a process too, and has validated the index.
         Some((location, unsafe { &*core.paR0Probes.wrapping_add(index) }))
     }
 

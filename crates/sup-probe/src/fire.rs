@@ -70,16 +70,25 @@ macro_rules! probe_enabled {
     }};
 }
 
+/// Symbols are found by the name that a probe's place has for the module, so it has to be the module's own.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __called_by_its_name {
+    ($module:ident) => {
+        const _: () = assert!(
+            $crate::is_same(stringify!($module), $module::NAME),
+            "a provider is called by the name of its module"
+        );
+    };
+}
+
 /// Runs the code if the count is not 0, or that of the system's tracers.
 #[cfg(not(target_os = "none"))]
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __if_enabled {
     ($module:ident, $probe:ident, $hit:block) => {{
-        const _: () = assert!(
-            $crate::is_same(stringify!($module), $module::NAME),
-            "a provider is called by the name of its module"
-        );
+        $crate::__called_by_its_name!($module);
         // SAFETY: reads two words of this image, which are there as long as its code; whoever changes them
         // meanwhile makes this choose one way or the other.
         unsafe {
@@ -109,10 +118,7 @@ macro_rules! __if_enabled {
 #[macro_export]
 macro_rules! __if_enabled {
     ($module:ident, $probe:ident, $hit:block) => {{
-        const _: () = assert!(
-            $crate::is_same(stringify!($module), $module::NAME),
-            "a provider is called by the name of its module"
-        );
+        $crate::__called_by_its_name!($module);
         // SAFETY: reads a word of this image, which is there as long as its code; whoever changes it
         // meanwhile makes this choose one way or the other.
         unsafe {

@@ -16,7 +16,8 @@ pub struct Provider {
 
 // SAFETY: the object is a static of the image; who follows the pointer answers for what it does there.
 unsafe impl Send for Provider {}
-// SAFETY: the same: there is nothing here but an address and a name.
+// SAFETY: an address and a name, neither of which is ever changed; who follows the pointer answers for what it does
+// there.
 unsafe impl Sync for Provider {}
 
 impl Provider {

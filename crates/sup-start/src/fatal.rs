@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::thread::CapabilitySet;
 use sup_abi::{SUPINITOP, Status};
-use sup_hardened::{Installation, ProgramName, SYSTEM_FOLDER, trusted_keys};
+use sup_hardened::{Installation, ProgramName, system_keys};
 
 use crate::identity::drop_privileges;
 use crate::library::{self, Library};
@@ -123,8 +123,7 @@ fn tell_program(name: &CStr, place: &CStr, operation: SUPINITOP, status: Status,
 /// The program's library, if it is as it was packed, whatever else is not.
 fn verified_library(name: &CStr) -> Option<OwnedFd> {
     let program = ProgramName::parse(name.to_bytes())?;
-    let keys = trusted_keys(SYSTEM_FOLDER.as_ref()).ok()?;
-    let installation = Installation::of_program(&program, keys);
+    let installation = Installation::of_program(&program, system_keys());
     let path = installation.private_folder().join(program.library());
     installation.open_file(&path).ok()
 }

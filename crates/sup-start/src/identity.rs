@@ -32,7 +32,7 @@ impl Ids {
         // SAFETY: the three numbers are there to be written, and it never fails for such.
         unsafe { libc::getresuid(real, effective, saved) };
         let [real, effective, saved] = &mut ids.groups;
-        // SAFETY: as for the user's.
+        // SAFETY: the three numbers of the group are there to be written, and it never fails for such.
         unsafe { libc::getresgid(real, effective, saved) };
         ids
     }

@@ -50,15 +50,16 @@ impl Library {
     /// The program's `main`. Corresponds to `FNSUPTRUSTEDMAIN`.
     pub(crate) fn trusted_main(&self) -> Option<Main> {
         let address = self.symbol(c"TrustedMain")?;
-        // SAFETY: a library that the manifest lists as a program has this function with this type, by the
-        // header; the pointer is not NULL.
+        // SAFETY: who signed the manifest vouches for the library as a program, whose function of this name has this
+        // type by the header; the pointer is not NULL.
         unsafe { std::mem::transmute::<NonNull<c_void>, PFNSUPTRUSTEDMAIN>(address) }
     }
 
     /// Where the program wants to be told of failures, if it does. Corresponds to `FNSUPTRUSTEDERROR`.
     pub(crate) fn trusted_error(&self) -> Option<Report> {
         let address = self.symbol(c"TrustedError")?;
-        // SAFETY: as for `TrustedMain`.
+        // SAFETY: who signed the manifest vouches for the library as a program, whose function of this name has this
+        // type by the header; the pointer is not NULL.
         unsafe { std::mem::transmute::<NonNull<c_void>, PFNSUPTRUSTEDERROR>(address) }
     }
 

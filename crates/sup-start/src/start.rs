@@ -10,9 +10,7 @@ use std::path::PathBuf;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::process::geteuid;
 use sup_abi::{SUPINITOP, SUPSECMAIN_FLAGS_DONT_OPEN_DEV, Status};
-use sup_hardened::{
-    Entry, Handover, Installation, Place, ProgramName, Refusal, SYSTEM_FOLDER, trusted_keys,
-};
+use sup_hardened::{Entry, Handover, Installation, Place, ProgramName, Refusal, system_keys};
 
 use crate::fatal::Failure;
 use crate::identity::drop_privileges;
@@ -91,9 +89,7 @@ fn verify(
     program: &ProgramName,
     (path, file): &(PathBuf, OwnedFd),
 ) -> Result<(Installation, Vec<Opened>), Refusal> {
-    // A folder of keys that others may write trusts nobody, and then the manifest has no signer.
-    let keys = trusted_keys(SYSTEM_FOLDER.as_ref()).unwrap_or_default();
-    let installation = Installation::of_program(program, keys);
+    let installation = Installation::of_program(program, system_keys());
     let files = installation.open_all()?;
     installation.verify_running(program, &files, (path, file))?;
     Ok((installation, files))

@@ -128,7 +128,7 @@ fn purge_environment(vector: *mut *mut c_char) {
     }
     if kept < read {
         let place = vector.wrapping_add(kept);
-        // SAFETY: as above.
+        // SAFETY: fewer elements stay than were read, so this one was read before; nobody else uses the vector.
         unsafe { *place = ptr::null_mut() };
     }
 }
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn cannot_read_beyond_the_end_that_main_tells() {
         let argv = vector(&[c"vm", c"a"]);
-        // SAFETY: as above; the count is larger than the vector, which ends with NULL.
+        // SAFETY: the vector was made above as main's are; the count is larger than it, and it ends with NULL.
         let vectors = unsafe { Vectors::of_main(9, argv, ptr::null_mut()) };
         assert_eq!(vectors.into_main().0, 2);
     }

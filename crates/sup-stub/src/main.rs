@@ -8,8 +8,7 @@
 
 #![no_main]
 
-use std::ffi::CString;
-use std::ffi::{c_char, c_int};
+use std::ffi::{CString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;
 
 use sup_start::SUPR3HardenedMain;

@@ -96,7 +96,8 @@ struct Rings {
     turn: usize,
 }
 
-// SAFETY: the words are atomic, and mapped for the process.
+// SAFETY: the words are atomics, which any thread may use, and the driver keeps them mapped for the process until
+// the tracer is closed, which only the drop of the `RingTracer` that has them does.
 unsafe impl Send for Rings {}
 
 /// The tracer in the box, opened. One at a time in a driver.
@@ -192,7 +193,7 @@ impl RingTracer {
                 format!("a ring has {SLOTS_MIN}, 4, 8, … {SLOTS_MAX} records, not {slots}");
             return Err(Error::new(MAKE, Status::VERR_INVALID_PARAMETER, detail));
         }
-        // SAFETY: asks the system for a number.
+        // SAFETY: the C library takes a number, one of its own, and answers with another: no memory is passed.
         let processors = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_CONF) };
         let rings = u16::try_from(processors.clamp(1, RINGS_MAX.into())).unwrap_or(1);
         let argument = buffers_argument(rings, slots, policy);
@@ -322,7 +323,8 @@ pub fn anchor() -> Anchor {
         time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
     };
     let monotonic_ns = ns(rustix::time::ClockId::Monotonic);
-    // SAFETY: every x86-64 processor has the instruction.
+    // SAFETY: the instruction is part of x86-64, which this library is compiled for; a process that was forbidden it
+    // (PR_SET_TSC) ends with a signal, which is its own choice.
     let tsc = unsafe { std::arch::x86_64::_rdtsc() };
     Anchor { tsc, realtime_ns: ns(rustix::time::ClockId::Realtime), monotonic_ns }
 }

@@ -120,7 +120,7 @@ pub(super) unsafe extern "C" fn hit() {
 /// # Safety
 /// The context is there, and nobody else uses it.
 unsafe extern "C" fn fire(context: *const SUPDRVTRACERUSRCTX, location: *const VTGPROBELOC) {
-    // SAFETY: by this function's contract.
+    // SAFETY: `hit` has made the context on its own stack, and calls this with nobody else looking at it.
     let context = unsafe { &*context };
     let session = {
         let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);

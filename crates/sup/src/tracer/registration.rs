@@ -83,7 +83,7 @@ impl RegisteredProvider {
 impl Drop for RegisteredProvider {
     fn drop(&mut self) {
         loop {
-            // SAFETY: the object is the one that was registered.
+            // SAFETY: the header is that of the object which this guard has registered, a static of the program.
             let result = unsafe { self.session.deregister_probes(self.provider.header()) };
             // A signal ends the wait for threads that are inside; the object is still registered.
             if !result.is_err_and(|error| error.status() == Status::VERR_INTERRUPTED) {
