@@ -5,7 +5,7 @@
 //!   only ring 0 has, [`Reader`] the one that only the reader has.
 //! * [`packets`] are the requests to the module's service.
 //!
-//! Neighbours: `modules/ringtrace` writes, `sup::trace` reads. Invariant: whatever a process writes into
+//! Neighbours: `modules/ringtrace` writes, `sup::ringtrace` reads, `sup-trace` keeps records in files. Invariant: whatever a process writes into
 //! the shared memory, a writer stays in it and comes back after a bounded number of steps.
 
 #![cfg_attr(not(any(test, loom)), no_std)]

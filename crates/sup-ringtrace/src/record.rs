@@ -1,6 +1,6 @@
 //! [`Record`]: a hit of a probe.
 //!
-//! Neighbours: `ring` moves records as words. Invariant: a record is 64 bytes, one line of the processor's
+//! Neighbours: `ring` moves records as words, `sup-trace` keeps them in files. Invariant: a record is 64 bytes, one line of the processor's
 //! cache, and every bit pattern is one.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, transmute};
@@ -32,7 +32,7 @@ pub struct Record {
     pub cpu: u16,
     /// A [`Kind`].
     pub kind: u8,
-    /// How many of `args` the probe has.
+    /// How many arguments the probe has; at most five are kept.
     pub arg_count: u8,
     /// Process and thread, `pid << 32 | tid`; 0 if nobody knows.
     pub who: u64,
@@ -43,6 +43,24 @@ pub struct Record {
 const _: () = assert!(size_of::<Record>() == 8 * RECORD_WORDS);
 
 impl Record {
+    /// The arguments that mean something: at most as many as are kept.
+    #[must_use]
+    pub fn arguments(&self) -> &[u64] {
+        self.args.get(..usize::from(self.arg_count)).unwrap_or(&self.args)
+    }
+
+    /// The number of the process; 0 if nobody knows.
+    #[must_use]
+    pub const fn process(&self) -> u32 {
+        (self.who >> 32) as u32
+    }
+
+    /// The number of the thread; 0 if nobody knows.
+    #[must_use]
+    pub const fn thread(&self) -> u32 {
+        self.who as u32
+    }
+
     /// The record as words.
     pub(crate) fn to_words(self) -> [u64; RECORD_WORDS] {
         transmute!(self)

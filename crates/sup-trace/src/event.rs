@@ -1,86 +1,44 @@
-//! [`Event`]: one hit of a probe, and its 64 bytes.
+//! [`Event`]: one hit of a probe, as the tracer records it, and its 64 bytes in a file.
 //!
-//! Neighbours: `ringtrace` makes the same 64 bytes in ring 0. Invariant: every 64 bytes are an event, and
-//! events keep each of their bytes on the way through a file.
+//! Neighbours: `ringtrace` makes the record in ring 0. Invariant: every 64 bytes are an event, and events keep each
+//! of their bytes on the way through a file.
+
+pub use sup_ringtrace::Record as Event;
 
 /// The bytes of an event in a file.
-pub const EVENT_BYTES: usize = 64;
+pub const EVENT_BYTES: usize = size_of::<Event>();
 /// The most arguments that an event keeps.
 pub const ARGS_MAX: usize = 5;
 
-/// A hit of a probe.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Event {
-    /// The time stamp counter.
-    pub time_tsc: u64,
-    /// The probe's number in the file's table.
-    pub id: u32,
-    /// The processor.
-    pub cpu: u16,
-    /// 0: in the kernel; 1: in a process. Others are kept as they are.
-    pub kind: u8,
-    /// How many of the arguments mean something; at most [`ARGS_MAX`] are kept.
-    pub arg_count: u8,
-    /// The process's number times 2^32, and the thread's; 0 if nobody knows.
-    pub who: u64,
-    /// The arguments.
-    pub args: [u64; ARGS_MAX],
+/// The event as it is in a file: little-endian, in the order of the fields.
+pub(crate) fn to_bytes(event: &Event) -> [u8; EVENT_BYTES] {
+    let packed = u64::from(event.id)
+        | u64::from(event.cpu) << 32
+        | u64::from(event.kind) << 48
+        | u64::from(event.arg_count) << 56;
+    let mut bytes = [0; EVENT_BYTES];
+    let words = [event.time_tsc, packed, event.who].into_iter().chain(event.args);
+    for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
 }
 
-impl Event {
-    /// The event as it is in a file: little-endian, in the order of the fields.
-    #[must_use]
-    pub fn to_bytes(&self) -> [u8; EVENT_BYTES] {
-        let mut bytes = [0; EVENT_BYTES];
-        let words = [self.time_tsc, self.packed(), self.who].into_iter().chain(self.args);
-        for (place, word) in bytes.chunks_exact_mut(8).zip(words) {
-            place.copy_from_slice(&word.to_le_bytes());
-        }
-        bytes
+/// The event that these bytes are.
+pub(crate) fn from_bytes(bytes: &[u8; EVENT_BYTES]) -> Event {
+    let mut words = [0; 8];
+    for (word, place) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
+        *word = u64::from_le_bytes(*place);
     }
-
-    /// The event that these bytes are.
-    #[must_use]
-    pub fn from_bytes(bytes: &[u8; EVENT_BYTES]) -> Self {
-        let mut words = [0; 8];
-        for (word, place) in words.iter_mut().zip(bytes.as_chunks::<8>().0) {
-            *word = u64::from_le_bytes(*place);
-        }
-        let [time_tsc, packed, who, args @ ..] = words;
-        Self {
-            time_tsc,
-            id: packed as u32,
-            cpu: (packed >> 32) as u16,
-            kind: (packed >> 48) as u8,
-            arg_count: (packed >> 56) as u8,
-            who,
-            args,
-        }
-    }
-
-    fn packed(&self) -> u64 {
-        u64::from(self.id)
-            | u64::from(self.cpu) << 32
-            | u64::from(self.kind) << 48
-            | u64::from(self.arg_count) << 56
-    }
-
-    /// The arguments that mean something.
-    #[must_use]
-    pub fn arguments(&self) -> &[u64] {
-        self.args.get(..usize::from(self.arg_count)).unwrap_or(&self.args)
-    }
-
-    /// The number of the process; 0 if nobody knows.
-    #[must_use]
-    pub fn process(&self) -> u32 {
-        (self.who >> 32) as u32
-    }
-
-    /// The number of the thread; 0 if nobody knows.
-    #[must_use]
-    pub fn thread(&self) -> u32 {
-        self.who as u32
+    let [time_tsc, packed, who, args @ ..] = words;
+    Event {
+        time_tsc,
+        id: packed as u32,
+        cpu: (packed >> 32) as u16,
+        kind: (packed >> 48) as u8,
+        arg_count: (packed >> 56) as u8,
+        who,
+        args,
     }
 }
 
@@ -101,7 +59,7 @@ mod tests {
             who: 2,
             args: [3, 4, 5, 6, 7],
         };
-        let bytes = event.to_bytes();
+        let bytes = to_bytes(&event);
         assert_eq!(bytes[8..16], [0, 1, 2, 3, 4, 5, 6, 7]);
         let starts: Vec<u8> = bytes.iter().copied().step_by(8).collect();
         assert_eq!(starts, [1, 0, 2, 3, 4, 5, 6, 7]);
@@ -114,7 +72,7 @@ mod tests {
             let mut whole = [0; EVENT_BYTES];
             whole[..32].copy_from_slice(&bytes);
             whole[32..].copy_from_slice(&more);
-            prop_assert_eq!(Event::from_bytes(&whole).to_bytes(), whole);
+            prop_assert_eq!(to_bytes(&from_bytes(&whole)), whole);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Trace files: what a recording is kept in, and what is made of it.
 //!
 //! * [`TraceWriter`] writes a file, [`Trace`] opens one, [`Events`] reads it in the order of time.
-//! * [`Report`] sums a trace up, [`svg::draw`] makes a picture of that.
+//! * [`Report`] sums a trace up, [`Tally`] events as they come, [`svg::draw`] makes a picture of that.
 //! * [`chrome::export`], [`perfetto::export`] and [`ctf::export`] write what other tools read.
 //!
 //! Neighbours: `supctl trace` is the command over all this; the records come from the tracer `ringtrace`.
@@ -42,6 +42,7 @@ pub mod perfetto;
 mod read;
 mod report;
 pub mod svg;
+mod tally;
 mod value;
 mod write;
 
@@ -52,5 +53,6 @@ pub use format::{BLOCK_EVENTS_MAX, CPUS_MAX};
 pub use header::{Argument, Header, Probe};
 pub use pairs::{Pair, Side};
 pub use read::{Condition, Events, Item, ReadError, Totals, Trace};
-pub use report::{CpuCount, Latency, LatencyBucket, ProbeCount, Report};
+pub use report::Report;
+pub use tally::{CpuCount, Latency, LatencyBucket, ProbeCount, Tally};
 pub use write::{TraceWriter, WriteError};

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 
-use crate::event::{EVENT_BYTES, Event};
+use crate::event::{self, EVENT_BYTES, Event};
 use crate::format::{
     BYTE_ORDER_MARK, Fields, HEAD_BYTES, Head, Kind, MAGIC, PREFIX_BYTES, PROBES_MAX, VERSION,
 };
@@ -415,7 +415,7 @@ fn read_block<R: Read + Seek>(
     // Looked at again: the file can have changed since it was opened.
     let is_good = Head::from_bytes(head).is_some_and(|head| head.body_crc == crc32fast::hash(body));
     block.clear();
-    block.extend(body.as_chunks().0.iter().map(Event::from_bytes));
+    block.extend(body.as_chunks().0.iter().map(event::from_bytes));
     if !block.is_sorted_by_key(|event| event.time_tsc) {
         block.sort_by_key(|event| event.time_tsc);
     }

@@ -8,7 +8,8 @@
 
 use std::fmt::Write;
 
-use crate::report::{Latency, ProbeCount, Report, TIME_BINS};
+use crate::report::Report;
+use crate::tally::{Latency, ProbeCount, TIME_BINS};
 
 const WIDTH: usize = 1000;
 const LEFT: usize = 260;

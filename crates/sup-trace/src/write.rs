@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Write};
 
-use crate::event::{EVENT_BYTES, Event};
+use crate::event::{self, EVENT_BYTES, Event};
 use crate::format::{
     BLOCK_EVENTS_MAX, BYTE_ORDER_MARK, CPUS_MAX, Head, Kind, MAGIC, PROBES_MAX, TABLE_BYTES_MAX,
     VERSION,
@@ -127,7 +127,7 @@ impl<W: Write> TraceWriter<W> {
     /// The processor's number is too high, or the output takes no more.
     pub fn event(&mut self, event: &Event) -> Result<(), WriteError> {
         let pending = self.pending(event.cpu)?;
-        pending.body.extend_from_slice(&event.to_bytes());
+        pending.body.extend_from_slice(&event::to_bytes(event));
         let is_full = pending.body.len() >= BLOCK_EVENTS_MAX * EVENT_BYTES;
         self.events += 1;
         if is_full { self.block(event.cpu) } else { Ok(()) }

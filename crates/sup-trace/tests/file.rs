@@ -260,7 +260,7 @@ proptest! {
         prop_assert_eq!((read_lost, condition), (lost, Condition::Whole));
         prop_assert!(read.is_sorted_by_key(|event| event.time_tsc));
         // Equal times may change places.
-        let key = |event: &Event| (event.time_tsc, event.to_bytes());
+        let key = |event: &Event| (event.time_tsc, event.id, event.cpu, event.who, event.args);
         let (mut read, mut events) = (read, events);
         read.sort_by_key(key);
         events.sort_by_key(key);

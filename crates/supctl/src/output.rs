@@ -13,12 +13,14 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use sup::Status;
+use sup::ringtrace::{ProbeLocation, TraceCounts};
 
 use self::tables::Medium;
 use crate::doctor::Report;
 use crate::failure::Failure;
 use crate::gip::Look;
 use crate::module::Listed;
+use crate::trace::stat::Summary;
 use crate::verify::Survey;
 
 const BOLD: Style = Style::new().bold();
@@ -247,13 +249,43 @@ pub(crate) fn trace_report(report: &sup_trace::Report) -> Result<(), Failure> {
         writeln!(out, "{DIM}{}{DIM:#}", about.join(", "))?;
         writeln!(out, "\n{}", traces::probes(report, medium))?;
         if !report.latencies.is_empty() {
-            writeln!(out, "\n{}", traces::latencies(report, medium))?;
+            writeln!(out, "\n{}", traces::latencies(&report.latencies, medium))?;
         }
         if report.lost > 0 {
             writeln!(out, "\n{}", traces::cpus(report, medium))?;
         }
         Ok(())
     })
+}
+
+/// Prints where probes can fire.
+pub(crate) fn trace_locations(locations: &[ProbeLocation]) -> Result<(), Failure> {
+    line(traces::locations(locations, Medium::of_stdout()))
+}
+
+/// Prints how often probes were hit.
+pub(crate) fn trace_hits(summary: &Summary) -> Result<(), Failure> {
+    line(hits_text(summary, Medium::of_stdout()))
+}
+
+/// The same while it goes on, without colours.
+pub(crate) fn trace_hits_text(summary: &Summary) -> String {
+    hits_text(summary, Medium::Pipe)
+}
+
+fn hits_text(summary: &Summary, medium: Medium) -> String {
+    let mut text = traces::hits(summary, medium);
+    if !summary.pairs.is_empty() {
+        text += &format!("\n\n{}", traces::latencies(&summary.pairs, medium));
+    }
+    text += &format!("\n\n{} hits in {:.1} s", summary.hits, summary.seconds);
+    let TraceCounts { lost, overwritten, .. } = summary.counts;
+    if lost + overwritten > 0 {
+        text += &format!(
+            "; {lost} lost and {overwritten} overwritten: a larger --buffer or a --filter helps"
+        );
+    }
+    text
 }
 
 /// Prints the modules that are loaded.

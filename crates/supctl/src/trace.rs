@@ -9,13 +9,14 @@ mod list;
 mod record;
 mod report;
 mod run;
-mod stat;
+pub(crate) mod stat;
 
 use std::path::{Path, PathBuf};
 
 use sup::backend::Kind;
 use sup::ringtrace::{ProbeLocation, RingTracer};
 use sup::{ServiceModule, Session};
+use sup_trace::{Argument, Probe};
 
 use crate::cli::{Pattern, TraceCommand, TracerArgs};
 use crate::failure::Failure;
@@ -61,6 +62,11 @@ impl Opened {
         Ok(found)
     }
 
+    /// Ticks of the records' clock a second; 0 if nobody knows.
+    fn tsc_hz(&self) -> Result<u64, Failure> {
+        Ok(self.session.gip()?.cpu_hz().unwrap_or(0))
+    }
+
     /// What to say if there are none.
     fn nothing(&self) -> &'static str {
         match self.session.backend().kind() {
@@ -93,33 +99,23 @@ fn find() -> Result<PathBuf, Failure> {
     })
 }
 
-/// Rows as text, each column as wide as it has to be; numbers to the right.
-fn columns<const N: usize>(rows: &[[String; N]]) -> String {
-    let widths: [usize; N] = std::array::from_fn(|column| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
-    });
-    let lines = rows.iter().map(|row| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| {
-            if cell.starts_with(|first: char| first.is_ascii_digit()) {
-                format!("{cell:>width$}")
-            } else {
-                format!("{cell:<width$}")
-            }
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_as_wide_as_their_cells() {
-        let row = |cells: [&str; 2]| cells.map(str::to_owned);
-        let text = columns(&[row(["NAME", "HITS"]), row(["x", "5"]), row(["longer", "12345"])]);
-        assert_eq!(text, "NAME    HITS\nx           5\nlonger  12345");
+/// A location as trace files have it.
+fn probe(at: &ProbeLocation) -> Probe {
+    let arguments = at.arguments.iter();
+    let stability = at.attributes.map(|of| of.map(|number| number.to_string()).join("/"));
+    Probe {
+        id: at.id,
+        provider: at.provider.clone(),
+        probe: at.probe.clone(),
+        module: at.module.clone(),
+        function: at.function.clone(),
+        line: at.line,
+        stability: stability.join(" "),
+        arguments: arguments
+            .map(|argument| Argument {
+                type_text: argument.type_text.clone(),
+                flags: argument.flags,
+            })
+            .collect(),
     }
 }

@@ -4,6 +4,8 @@
 //! Neighbours: `tutorial.rs` runs docs/modules.md. Without the sources of Rust's library, with which modules
 //! are compiled, or without binutils the test counts as skipped.
 
+mod sources;
+
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
@@ -12,17 +14,10 @@ use sup_ring0::elf::Elf;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../modules/echo");
 
-fn has_library_sources() -> bool {
-    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output();
-    let current = sysroot.ok().and_then(|run| String::from_utf8(run.stdout).ok());
-    let places = [current.unwrap_or_default(), "/usr".to_owned()];
-    places.iter().any(|place| Path::new(place.trim()).join("lib/rustlib/src/rust/library").is_dir())
-}
-
 /// What the test needs and this machine has not.
 fn missing() -> Option<&'static str> {
-    if !has_library_sources() {
-        return Some("no sources of Rust's library: `rustup component add rust-src`");
+    if !sources::are_there() {
+        return Some(sources::MISSING);
     }
     let has_addr2line = Command::new("addr2line").arg("--version").output().is_ok();
     (!has_addr2line).then_some("there is no addr2line; on Debian `apt install binutils`")

@@ -1,6 +1,7 @@
 //! The session of docs/tracing.md works as written, from a probe to a picture.
 
 mod page;
+mod sources;
 
 use std::process::{Command, ExitCode};
 

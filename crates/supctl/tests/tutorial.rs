@@ -1,6 +1,7 @@
 //! docs/modules.md works as written.
 
 mod page;
+mod sources;
 
 use std::process::{Command, ExitCode};
 

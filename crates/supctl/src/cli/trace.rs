@@ -59,9 +59,9 @@ pub(crate) struct TraceRecordArgs {
 /// Count hits: how many, how many a second, and how long from a begin to its end
 ///
 /// On a terminal the table stays in its place and is drawn anew every second, until Ctrl-C, the end of
-/// the command or of the time; else it is printed once at the end. Probes NAME-begin and NAME-end, or
-/// NAME_entry and NAME_return, of one provider make a pair: an end belongs to the last begin of the same
-/// process, in ring 0 of the same processor.
+/// the command or of the time; else it is printed once at the end. Probes of one provider whose names differ
+/// only in the last word make a pair: begin and end, entry and return, start and done. An end belongs to the last
+/// begin of the same process, in ring 0 of the same processor.
 #[derive(Debug, Args)]
 pub(crate) struct TraceStatArgs {
     #[command(flatten)]

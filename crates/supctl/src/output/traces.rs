@@ -1,12 +1,14 @@
-//! The tables of `supctl trace report`.
+//! The tables of `supctl trace`.
 //!
 //! Neighbours: `tables.rs` has what all tables share. Invariant: a name of a trace file is shown without its
 //! control characters.
 
 use comfy_table::Cell;
-use sup_trace::Report;
+use sup::ringtrace::ProbeLocation;
+use sup_trace::{Latency, Report};
 
 use super::tables::{Medium, align_right, heading};
+use crate::trace::stat::Summary;
 
 /// A time in nanoseconds, for people on a terminal, as it is in a pipe.
 fn time(ns: u64, medium: Medium) -> Cell {
@@ -23,6 +25,38 @@ fn time(ns: u64, medium: Medium) -> Cell {
 
 fn name(provider: &str, name: &str) -> Cell {
     Cell::new(format!("{}:{}", provider.escape_debug(), name.escape_debug()))
+}
+
+/// Where probes can fire.
+pub(super) fn locations(locations: &[ProbeLocation], medium: Medium) -> String {
+    let mut table = medium.table();
+    table.set_header(["probe", "arguments", "where"].map(heading));
+    for at in locations {
+        let types: Vec<_> = at.arguments.iter().map(|argument| &*argument.type_text).collect();
+        let types = format!("({})", types.join(", "));
+        let place = format!("{} {}:{}", at.module, at.function, at.line);
+        table.add_row([
+            name(&at.provider, &at.probe),
+            Cell::new(types.escape_debug()),
+            Cell::new(place.escape_debug()),
+        ]);
+    }
+    table.trim_fmt()
+}
+
+/// Probes with their hits, while they are counted.
+pub(super) fn hits(summary: &Summary, medium: Medium) -> String {
+    let mut table = medium.table();
+    table.set_header(["probe", "hits", "per s"].map(heading));
+    for probe in &summary.probes {
+        table.add_row([
+            name(&probe.provider, &probe.probe),
+            Cell::new(probe.hits),
+            Cell::new(format!("{:.0}", probe.per_second)),
+        ]);
+    }
+    (1..3).for_each(|column| align_right(&mut table, column));
+    table.trim_fmt()
 }
 
 /// Probes with their counts.
@@ -46,12 +80,12 @@ pub(super) fn probes(report: &Report, medium: Medium) -> String {
 }
 
 /// How long pairs took, each with a small histogram of doublings.
-pub(super) fn latencies(report: &Report, medium: Medium) -> String {
+pub(super) fn latencies(latencies: &[Latency], medium: Medium) -> String {
     let mut table = medium.table();
     let headings =
         ["pair", "times", "least", "median", "99 %", "most", "incomplete", "1 ns to 1 s"];
     table.set_header(headings.map(heading));
-    for latency in &report.latencies {
+    for latency in latencies {
         table.add_row([
             name(&latency.provider, &latency.name),
             Cell::new(latency.count),
@@ -68,7 +102,7 @@ pub(super) fn latencies(report: &Report, medium: Medium) -> String {
 }
 
 /// A character for each two doublings from a nanosecond; what is longer than a second is in the last one.
-fn sparkline(latency: &sup_trace::Latency) -> String {
+fn sparkline(latency: &Latency) -> String {
     const CHARACTERS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let mut counts = [0_u64; 16];
     for bucket in &latency.histogram {

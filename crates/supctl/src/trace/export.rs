@@ -51,7 +51,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
             exported
         }
         TraceFormat::Chrome | TraceFormat::Perfetto => {
-            let mut file = beside(&output)?;
+            let mut file = beside(&output, ANYBODYS)?;
             let writer = BufWriter::with_capacity(BUFFER_BYTES, file.as_file_mut());
             let exported = if args.format == TraceFormat::Chrome {
                 chrome::export(&mut trace, writer, &mut step)
@@ -75,7 +75,7 @@ pub(super) fn run(args: &ExportArgs) -> Result<(), Failure> {
     output::line(format_args!("{}: {} events{lost}{condition}", output.display(), exported.events))
 }
 
-/// `x.trace` in another format.
+/// `x.sup` in another format.
 fn beside_input(file: &Path, format: TraceFormat) -> PathBuf {
     file.with_extension(format.ending())
 }
@@ -85,11 +85,14 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A file with another name beside this one, with the rights of any new file, which goes if it is not put in its place.
-pub(super) fn beside(path: &Path) -> Result<NamedTempFile, Failure> {
+/// What any new file may be asked for; the user's mask takes away what it should not be.
+pub(super) const ANYBODYS: u32 = 0o666;
+
+/// A file with another name beside this one, which goes if it is not put in its place.
+pub(super) fn beside(path: &Path, mode: u32) -> Result<NamedTempFile, Failure> {
     let file = Builder::new()
         .prefix(".supctl-")
-        .permissions(Permissions::from_mode(0o666))
+        .permissions(Permissions::from_mode(mode))
         .tempfile_in(folder_of(path));
     file.map_err(Failure::of_file(path))
 }

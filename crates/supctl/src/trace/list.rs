@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sup::ringtrace::ProbeLocation;
 
-use super::{Opened, columns};
+use super::Opened;
 use crate::cli::TraceListArgs;
 use crate::failure::Failure;
 use crate::output;
@@ -67,13 +67,5 @@ pub(super) fn run(args: &TraceListArgs) -> Result<(), Failure> {
     if found.is_empty() {
         return output::line(opened.nothing());
     }
-    let header = ["PROVIDER", "PROBE", "ARGUMENTS", "WHERE"].map(str::to_owned);
-    let rows: Vec<_> = std::iter::once(header).chain(found.iter().map(row)).collect();
-    output::line(columns(&rows))
-}
-
-fn row(at: &ProbeLocation) -> [String; 4] {
-    let types: Vec<_> = at.arguments.iter().map(|argument| &*argument.type_text).collect();
-    let place = format!("{} {}:{}", at.module, at.function, at.line);
-    [at.provider.clone(), at.probe.clone(), format!("({})", types.join(", ")), place]
+    output::trace_locations(&found)
 }

@@ -8,10 +8,11 @@ use std::io::{self, BufWriter};
 use std::time::Duration;
 
 use sup::ringtrace::{ProbeLocation, Record, TraceCounts};
-use sup_trace::{Argument, Event, Header, Probe, TraceWriter, WriteError};
+use sup_trace::{Header, TraceWriter, WriteError};
 
-use super::Opened;
+use super::export::{beside, put_in_place};
 use super::run::{Run, Sink, run as run_with};
+use super::{Opened, probe};
 use crate::cli::TraceRecordArgs;
 use crate::failure::Failure;
 use crate::output;
@@ -24,9 +25,7 @@ struct Recorder<'a> {
 
 impl Sink for Recorder<'_> {
     fn take(&mut self, record: &Record) -> Result<(), Failure> {
-        let Record { time_tsc, id, cpu, kind, arg_count, who, args } = *record;
-        let event = Event { time_tsc, id, cpu, kind, arg_count, who, args };
-        self.writer.event(&event).map_err(|error| failure(self.args, error))
+        self.writer.event(record).map_err(|error| failure(self.args, error))
     }
 
     fn tick(&mut self, elapsed: Duration, counts: TraceCounts) {
@@ -43,12 +42,10 @@ pub(super) fn run(args: &TraceRecordArgs) -> Result<(), Failure> {
     if locations.is_empty() {
         return output::line(opened.nothing());
     }
-    let folder = args.output.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(".".as_ref()));
-    let mut file = file.map_err(Failure::of_file(&args.output))?;
+    // What modules pass to their probes may be nobody else's business.
+    let mut file = beside(&args.output, 0o600)?;
     let written = write(&mut opened, args, &locations, file.as_file_mut())?;
-    let kept = file.persist(&args.output).map_err(|error| error.error);
-    kept.map_err(Failure::of_file(&args.output))?;
+    put_in_place(file, &args.output)?;
     output::progress_ends();
     let Written { run, events, lost } = written;
     let (path, seconds) = (args.output.display(), run.elapsed.as_secs_f64());
@@ -101,7 +98,7 @@ fn header(opened: &Opened, args: &TraceRecordArgs) -> Result<Header, Failure> {
         args.run.command.join(" ")
     };
     Ok(Header {
-        tsc_hz: opened.session.gip()?.cpu_hz().unwrap_or(0),
+        tsc_hz: opened.tsc_hz()?,
         anchor_tsc: anchor.tsc,
         anchor_realtime_ns: anchor.realtime_ns,
         anchor_monotonic_ns: anchor.monotonic_ns,
@@ -110,24 +107,4 @@ fn header(opened: &Opened, args: &TraceRecordArgs) -> Result<Header, Failure> {
         backend: opened.session.backend().kind().name().to_owned(),
         command,
     })
-}
-
-fn probe(at: &ProbeLocation) -> Probe {
-    let arguments = at.arguments.iter();
-    let stability = at.attributes.map(|of| of.map(|number| number.to_string()).join("/"));
-    Probe {
-        id: at.id,
-        provider: at.provider.clone(),
-        probe: at.probe.clone(),
-        module: at.module.clone(),
-        function: at.function.clone(),
-        line: at.line,
-        stability: stability.join(" "),
-        arguments: arguments
-            .map(|argument| Argument {
-                type_text: argument.type_text.clone(),
-                flags: argument.flags,
-            })
-            .collect(),
-    }
 }

@@ -7,6 +7,7 @@ use std::io::Write;
 
 use sup_trace::{Report, svg};
 
+use super::export::{ANYBODYS, beside, put_in_place};
 use super::file::{Progress, open, unusable};
 use crate::cli::ReportArgs;
 use crate::failure::Failure;
@@ -19,9 +20,9 @@ pub(super) fn run(args: &ReportArgs) -> Result<(), Failure> {
         .map_err(|error| unusable(&args.file, error))?;
     drop(progress);
     if let Some(file) = &args.svg {
-        let mut picture = super::export::beside(file)?;
+        let mut picture = beside(file, ANYBODYS)?;
         picture.write_all(svg::draw(&report).as_bytes()).map_err(Failure::of_file(file))?;
-        super::export::put_in_place(picture, file)?;
+        put_in_place(picture, file)?;
         return output::line(format_args!("{}: {} events", file.display(), report.events));
     }
     if args.json { output::json(&report) } else { output::trace_report(&report) }

@@ -1,46 +1,75 @@
 //! `supctl trace stat`: how often probes fire, and how long from a begin to its end.
 //!
-//! Neighbours: `tally` counts. Invariant: what is said of losses comes after everything is switched off, when
-//! the counts are exact.
-
-mod tally;
+//! Neighbours: `sup_trace::Tally` counts, as for a report. Invariant: what is said of losses comes after everything
+//! is switched off, when the counts are exact.
 
 use std::time::Duration;
 
+use serde::Serialize;
 use sup::ringtrace::{Record, TraceCounts};
+use sup_trace::{Clock, Header, Latency, Tally};
 
-use self::tally::{Summary, Tally};
 use super::run::{Sink, run as run_with};
-use super::{Opened, columns};
+use super::{Opened, probe};
 use crate::cli::TraceStatArgs;
 use crate::failure::Failure;
 use crate::output;
+
+/// What was counted.
+#[derive(Debug, Serialize)]
+pub(crate) struct Summary {
+    pub(crate) seconds: f64,
+    pub(crate) hits: u64,
+    #[serde(serialize_with = "losses")]
+    pub(crate) counts: TraceCounts,
+    pub(crate) probes: Vec<ProbeHits>,
+    pub(crate) pairs: Vec<Latency>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct ProbeHits {
+    pub(crate) provider: String,
+    pub(crate) probe: String,
+    pub(crate) hits: u64,
+    pub(crate) per_second: f64,
+}
+
+fn losses<S: serde::Serializer>(counts: &TraceCounts, serializer: S) -> Result<S::Ok, S::Error> {
+    let all =
+        [("written", counts.written), ("lost", counts.lost), ("overwritten", counts.overwritten)];
+    serializer.collect_map(all)
+}
+
+impl Summary {
+    fn of(tally: &Tally, elapsed: Duration, counts: TraceCounts) -> Self {
+        let seconds = elapsed.as_secs_f64();
+        let probes = tally.probes(seconds).into_iter().map(|probe| ProbeHits {
+            provider: probe.provider,
+            probe: probe.probe,
+            hits: probe.events,
+            per_second: probe.rate_hz,
+        });
+        let probes: Vec<_> = probes.collect();
+        let hits = probes.iter().map(|probe| probe.hits).sum();
+        Self { seconds, hits, counts, probes, pairs: tally.latencies() }
+    }
+}
 
 /// Counts records, and shows the counts on a terminal.
 struct Counter {
     tally: Tally,
     live: Option<output::LiveText>,
-    ticks_hz: u64,
-}
-
-impl Counter {
-    fn summary(&self, elapsed: Duration, counts: TraceCounts) -> Summary {
-        let hz = u128::from(self.ticks_hz);
-        let ns = |ticks: u64| (u128::from(ticks) * 1_000_000_000 / hz) as u64;
-        self.tally.summary(elapsed, counts, ns)
-    }
 }
 
 impl Sink for Counter {
     fn take(&mut self, record: &Record) -> Result<(), Failure> {
-        self.tally.add(record);
+        self.tally.event(record);
         Ok(())
     }
 
     fn tick(&mut self, elapsed: Duration, counts: TraceCounts) {
-        let text = table(&self.summary(elapsed, counts));
         if let Some(live) = &mut self.live {
-            live.show(&text);
+            live.show(&output::trace_hits_text(&Summary::of(&self.tally, elapsed, counts)));
         }
     }
 }
@@ -51,42 +80,15 @@ pub(super) fn run(args: &TraceStatArgs) -> Result<(), Failure> {
     if locations.is_empty() {
         return output::line(opened.nothing());
     }
-    let ticks_hz = opened.session.gip()?.cpu_hz().unwrap_or(1_000_000_000).max(1);
+    let clock = Clock::of(&Header { tsc_hz: opened.tsc_hz()?, ..Header::default() });
+    let probes = locations.iter().map(|at| (at.id, probe(at))).collect();
     let live = (!args.json).then(output::LiveText::default);
-    let mut counter = Counter { tally: Tally::new(&locations), live, ticks_hz };
+    let mut counter = Counter { tally: Tally::new(clock, &probes), live };
     let done = run_with(&mut opened, &args.run, &locations, &mut counter)?;
     if let Some(live) = &mut counter.live {
         live.clear();
     }
     done.called?;
-    let summary = counter.summary(done.elapsed, done.counts.into_iter().sum());
-    if args.json { output::json(&summary) } else { output::line(table(&summary)) }
-}
-
-/// What people read.
-fn table(summary: &Summary) -> String {
-    let mut rows = vec![["PROVIDER", "PROBE", "HITS", "PER SECOND"].map(str::to_owned)];
-    rows.extend(summary.probes.iter().map(|probe| {
-        let rate = format!("{:.0}", probe.per_second);
-        [probe.provider.clone(), probe.probe.clone(), probe.hits.to_string(), rate]
-    }));
-    let mut text = columns(&rows);
-    for pair in summary.pairs.iter().filter(|pair| pair.count > 0) {
-        text += &format!(
-            "\n\n{}:{}  {} times, half below {} ns, 99 % below {} ns, longest {} ns",
-            pair.provider, pair.name, pair.count, pair.p50_ns, pair.p99_ns, pair.longest_ns
-        );
-        for bucket in &pair.histogram {
-            let bar = "█".repeat((bucket.count * 40 / pair.count.max(1)) as usize);
-            text += &format!("\n{:>12} ns  {:>10}  {bar}", bucket.below_ns, bucket.count);
-        }
-    }
-    let TraceCounts { lost, overwritten, .. } = summary.counts;
-    text += &format!("\n\n{} hits in {:.1} s", summary.hits, summary.seconds);
-    if lost + overwritten > 0 {
-        text += &format!(
-            "; {lost} lost and {overwritten} overwritten: a larger --buffer or a --filter helps"
-        );
-    }
-    text
+    let summary = Summary::of(&counter.tally, done.elapsed, done.counts.into_iter().sum());
+    if args.json { output::json(&summary) } else { output::trace_hits(&summary) }
 }

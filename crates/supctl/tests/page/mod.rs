@@ -13,6 +13,8 @@ use std::process::{Command, ExitCode};
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
+use crate::sources;
+
 /// The tree.
 const TREE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -25,10 +27,7 @@ pub(crate) fn main(
     missing: Option<&'static str>,
 ) -> ExitCode {
     let trial = Trial::ignorable_test(name, move || works_word_for_word(text, steps));
-    let missing = missing.or_else(|| {
-        (!has_library_sources())
-            .then_some("no sources of Rust's library: `rustup component add rust-src`")
-    });
+    let missing = missing.or_else(|| (!sources::are_there()).then_some(sources::MISSING));
     let trial = match missing {
         Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
         None => trial,
@@ -75,13 +74,6 @@ fn steps(page: &str) -> Vec<Step> {
         }
     }
     steps
-}
-
-fn has_library_sources() -> bool {
-    let sysroot = Command::new("rustc").args(["--print", "sysroot"]).output();
-    let current = sysroot.ok().and_then(|run| String::from_utf8(run.stdout).ok());
-    let places = [current.unwrap_or_default(), "/usr".to_owned()];
-    places.iter().any(|place| Path::new(place.trim()).join("lib/rustlib/src/rust/library").is_dir())
 }
 
 fn works_word_for_word(page: &str, least: usize) -> Result<Completion, Failed> {
