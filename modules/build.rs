@@ -1,32 +1,25 @@
 //! Compiles the ring-0 modules with the system's C compiler.
 //!
 //! Every folder beside this file that holds C sources is one module: `hello/*.c` becomes
-//! `hello.r0`, an ordinary ELF shared object built with the flags below. The same sources also
+//! `hello.r0`, an ordinary ELF shared object built with the flags of `flags.rs`. The same sources also
 //! become `hello.so`, a shared object as any program would build it, which the benchmarks open
 //! with `dlopen` for comparison; `shared/` holds the stand-ins for its imports and is no module.
 
-mod flags;
+mod compiler;
 
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use flags::{COMMON_FLAGS, RING0_FLAGS};
+use compiler::{Compiler, RING0_FLAGS};
 
 /// The folder that adds to the plain shared objects, and is no module.
 const SHARED_FOLDER: &str = "shared";
 
 fn main() -> ExitCode {
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            println!("cargo::error={message}");
-            ExitCode::FAILURE
-        }
-    }
+    compiler::main(build)
 }
 
 fn build() -> Result<(), String> {
@@ -34,8 +27,6 @@ fn build() -> Result<(), String> {
     let out = PathBuf::from(variable("OUT_DIR")?);
     let include = manifest.join("../include");
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=flags.rs");
-    println!("cargo::rerun-if-changed={}", include.display());
 
     let compiler = Compiler::find(include)?;
     let stubs = sources(&manifest.join(SHARED_FOLDER))?;
@@ -47,60 +38,6 @@ fn build() -> Result<(), String> {
         compiler.build(&[], &files, &out.join(format!("{name}.so")))?;
     }
     Ok(())
-}
-
-/// The system's C compiler, the one that `CC` names or else the platform's default.
-struct Compiler {
-    program: PathBuf,
-    include: PathBuf,
-}
-
-impl Compiler {
-    fn find(include: PathBuf) -> Result<Self, String> {
-        // Only the program is taken, not the CFLAGS around it: sanitizers and the like, meant for
-        // the C code of ring 3, would put calls into the image that ring 0 cannot answer.
-        let tool = cc::Build::new()
-            .cargo_warnings(false)
-            .try_get_compiler()
-            .map_err(|error| format!("the C compiler cannot be determined: {error}"))?;
-        let program = tool.path().to_owned();
-        match Command::new(&program).arg("--version").output() {
-            Ok(_) => Ok(Self { program, include }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(format!(
-                "no C compiler: the ring-0 modules are compiled with gcc or clang, and `{}` was \
-                 not found; install one, or name it in the environment variable CC",
-                program.display()
-            )),
-            Err(error) => {
-                Err(format!("the C compiler `{}` cannot be run: {error}", program.display()))
-            }
-        }
-    }
-
-    /// Compiles and links `files` in one step. Diagnostics become cargo's warnings.
-    fn build(&self, flags: &[&str], files: &[PathBuf], output: &Path) -> Result<(), String> {
-        let run = Command::new(&self.program)
-            .args(COMMON_FLAGS)
-            .args(flags)
-            // The header is not ours to correct: as a system header it causes no warnings.
-            .arg("-isystem")
-            .arg(&self.include)
-            .args(files)
-            .arg("-o")
-            .arg(output)
-            .output()
-            .map_err(|error| format!("`{}` cannot be run: {error}", self.program.display()))?;
-        let diagnostics = String::from_utf8_lossy(&run.stderr);
-        let severity = if run.status.success() { "warning" } else { "error" };
-        for line in diagnostics.lines() {
-            println!("cargo::{severity}={line}");
-        }
-        if run.status.success() {
-            Ok(())
-        } else {
-            Err(format!("`{}` could not build {}", self.program.display(), output.display()))
-        }
-    }
 }
 
 /// The folders that are modules: those with C sources, but for [`SHARED_FOLDER`].

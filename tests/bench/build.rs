@@ -1,41 +1,32 @@
 //! Makes the modules that only the figures need, each as ring-0 image and as plain shared object, of one
 //! source: 64 KiB of code with a table of relocated pointers, and ten thousand symbols.
 
-#[path = "../../modules/flags.rs"]
-mod flags;
+#[path = "../../modules/compiler.rs"]
+mod compiler;
 
 use std::env;
 use std::fmt::Write;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
-use flags::{COMMON_FLAGS, RING0_FLAGS};
+use compiler::{Compiler, RING0_FLAGS};
 
 fn main() -> ExitCode {
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            println!("cargo::error={message}");
-            ExitCode::FAILURE
-        }
-    }
+    compiler::main(build)
 }
 
 fn build() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=../../modules/flags.rs");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo gave no OUT_DIR")?);
-    let compiler = cc::Build::new()
-        .cargo_warnings(false)
-        .try_get_compiler()
-        .map_err(|error| format!("the C compiler cannot be determined: {error}"))?;
+    let compiler = Compiler::find("../../include".into())?;
     for (name, source) in [("large", large()), ("symbols", symbols())] {
         let path = out.join(format!("{name}.S"));
         fs::write(&path, source).map_err(|error| format!("{}: {error}", path.display()))?;
-        compile(compiler.path(), &path, RING0_FLAGS, &out.join(format!("{name}.r0")))?;
+        let source = [path];
+        compiler.build(RING0_FLAGS, &source, &out.join(format!("{name}.r0")))?;
         // Names need not be hashed as ring 0 does, and nobody else's may take their place.
-        compile(compiler.path(), &path, &["-nostdlib"], &out.join(format!("{name}.so")))?;
+        compiler.build(&["-nostdlib"], &source, &out.join(format!("{name}.so")))?;
     }
     Ok(())
 }
@@ -75,22 +66,4 @@ fn symbols() -> String {
 
 fn head() -> String {
     ".section .note.GNU-stack, \"\", @progbits\n.text\n".to_owned()
-}
-
-fn compile(compiler: &Path, source: &Path, flags: &[&str], output: &Path) -> Result<(), String> {
-    let run = Command::new(compiler)
-        .args(COMMON_FLAGS)
-        .args(flags)
-        .arg(source)
-        .arg("-o")
-        .arg(output)
-        .output()
-        .map_err(|error| format!("`{}` cannot be run: {error}", compiler.display()))?;
-    for line in String::from_utf8_lossy(&run.stderr).lines() {
-        println!("cargo::warning={line}");
-    }
-    if run.status.success() {
-        return Ok(());
-    }
-    Err(format!("`{}` could not build {}", compiler.display(), output.display()))
 }

@@ -1,16 +1,16 @@
-//! Compiles the suite's own ring-0 modules, with the flags of all modules, `modules/flags.rs`.
+//! Compiles the suite's own ring-0 modules, as all modules are, by `modules/compiler.rs`.
 //!
 //! Unlike the tree's modules these exist to be misused: most of them must be refused. One source can
 //! become several modules, each with definitions or flags of its own ([`MODULES`]).
 
-#[path = "../../modules/flags.rs"]
-mod flags;
+#[path = "../../modules/compiler.rs"]
+mod compiler;
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use flags::{COMMON_FLAGS, RING0_FLAGS};
+use compiler::{Compiler, RING0_FLAGS};
 
 /// Name of the module, its source, and what its command line has on top.
 const MODULES: &[(&str, &str, &[&str])] = &[
@@ -35,47 +35,21 @@ const MODULES: &[(&str, &str, &[&str])] = &[
 ];
 
 fn main() -> ExitCode {
-    match build() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            println!("cargo::error={message}");
-            ExitCode::FAILURE
-        }
-    }
+    compiler::main(build)
 }
 
 fn build() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=modules");
-    println!("cargo::rerun-if-changed=../../modules/flags.rs");
-    println!("cargo::rerun-if-changed=../../include");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo gave no OUT_DIR")?);
-    let compiler = cc::Build::new()
-        .cargo_warnings(false)
-        .try_get_compiler()
-        .map_err(|error| format!("the C compiler cannot be determined: {error}"))?;
+    let compiler = Compiler::find("../../include".into())?;
     for (name, source, flags) in MODULES {
-        compile(compiler.path(), source, flags, &out.join(format!("{name}.r0")))?;
+        let source = Path::new("modules").join(source);
+        compiler.build(
+            &[RING0_FLAGS, flags].concat(),
+            &[source],
+            &out.join(format!("{name}.r0")),
+        )?;
     }
     Ok(())
-}
-
-fn compile(compiler: &Path, source: &str, flags: &[&str], output: &Path) -> Result<(), String> {
-    let run = Command::new(compiler)
-        .args(COMMON_FLAGS)
-        .args(RING0_FLAGS)
-        .args(["-isystem", "../../include"])
-        .arg(Path::new("modules").join(source))
-        .args(flags)
-        .arg("-o")
-        .arg(output)
-        .output()
-        .map_err(|error| format!("`{}` cannot be run: {error}", compiler.display()))?;
-    for line in String::from_utf8_lossy(&run.stderr).lines() {
-        println!("cargo::warning={line}");
-    }
-    if run.status.success() {
-        return Ok(());
-    }
-    Err(format!("`{}` could not build {}", compiler.display(), output.display()))
 }

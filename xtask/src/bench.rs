@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::capi;
 use crate::cli::BenchArgs;
+use crate::modules;
 use crate::project::Project;
 use crate::report;
 use crate::start;
@@ -16,6 +17,8 @@ use crate::vm::args::{GuestArgs, VmCommand, VmRunArgs};
 /// The suite that needs the C library, and where it is told to look for it.
 const C_LIBRARY: &str = "capi";
 const C_LIBRARY_VARIABLE: &str = "SUP_BENCH_LIBRARY";
+/// The suite that needs the modules in Rust.
+const TRACE: &str = "trace";
 /// The suite that needs a guest, and runs only when it is named.
 const KERNEL: &str = "kernel";
 /// The suite that needs root and a mount namespace, and runs only when it is named.
@@ -67,6 +70,12 @@ fn on_host(project: &Project, args: &BenchArgs) -> Result<ExitCode> {
     command.args(args.check.then_some("--check"));
     if !args.list && args.suite.as_deref().is_none_or(|suite| suite == C_LIBRARY) {
         command.env(C_LIBRARY_VARIABLE, capi::build(project)?.shared());
+    }
+    if !args.list
+        && args.suite.as_deref().is_none_or(|suite| suite == TRACE)
+        && let Some(why) = modules::in_rust(project)
+    {
+        report::note(format_args!("{why}"));
     }
     let status = command.status().context("cannot run cargo")?;
     // No code means that a signal ended it.

@@ -22,6 +22,25 @@ pub(crate) fn write(project: &Project) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Those in Rust, which `supctl` compiles.
+const IN_RUST: [&str; 2] = ["echo", "ringtrace"];
+
+/// Compiles the modules in Rust into `target/r0`, so that tests find those of this tree. What keeps that from
+/// being done, if something does: their tests are skipped then.
+pub(crate) fn in_rust(project: &Project) -> Option<String> {
+    for name in IN_RUST {
+        let folder = project.root.join("modules").join(name);
+        let built = cmd!(project.sh, "cargo run --quiet --package supctl -- module build {folder}");
+        if let Err(error) = built.quiet().read() {
+            // An old one would be tested in its place.
+            let stale = project.target.join("r0").join(format!("{name}.r0"));
+            let _ = project.sh.remove_path(stale);
+            return Some(format!("no {name}.r0: {error}"));
+        }
+    }
+    None
+}
+
 /// Writes `target/modules/NAME.r0` for each module, and returns the folder.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use xshell::cmd;
 
 use super::Verdict;
 use crate::project::Project;
-use crate::{report, rules};
+use crate::{modules, report, rules};
 
 pub(super) fn fmt(project: &Project) -> Result<Verdict> {
     cmd!(project.sh, "cargo fmt --all --check").run()?;
@@ -26,12 +26,13 @@ pub(super) fn clippy(project: &Project) -> Result<Verdict> {
 }
 
 pub(super) fn unit(project: &Project) -> Result<Verdict> {
+    let missing = modules::in_rust(project).map(|why| format!("; {why}")).unwrap_or_default();
     if project.has_nextest() {
         cmd!(project.sh, "cargo nextest run --workspace --no-tests pass").run()?;
-        Verdict::passed_with("with cargo-nextest")
+        Verdict::passed_with(format!("with cargo-nextest{missing}"))
     } else {
         cmd!(project.sh, "cargo test --workspace --tests").run()?;
-        Verdict::passed_with("with cargo test")
+        Verdict::passed_with(format!("with cargo test{missing}"))
     }
 }
 

@@ -10,9 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use sup::ServiceModule;
 use sup::backend::Kind;
 use sup::ringtrace::{MODULE, Policy, RingTracer};
-use sup::{ServiceModule, Session};
 use sup_conformance::traced::{TRACED, TRACED_HANDLER, TRACED_OP_FIRE_MANY};
 use sup_test_key::signed;
 
@@ -36,7 +36,7 @@ pub(super) fn run() -> Result<Vec<Figure>> {
     }
     let session = open_session()?;
     let traced = session.load_service_image(&signed(TRACED, "traced"), "traced", TRACED_HANDLER)?;
-    let mut figures = vec![alone(&session, &traced)?];
+    let mut figures = vec![alone(&traced)?];
     figures.extend(crowd(&traced)?);
     Ok(figures)
 }
@@ -55,7 +55,8 @@ pub(super) fn skips() -> Vec<Skip> {
         },
     ];
     if !Path::new(TRACER).is_file() {
-        let reason = "no target/r0/ringtrace.r0: run `supctl module build modules/ringtrace` first";
+        let reason =
+            "no target/r0/ringtrace.r0: `supctl module build modules/ringtrace` could not make it";
         skips.push(Skip { name: "hits into rings", reason: reason.to_owned() });
     }
     skips
@@ -78,7 +79,7 @@ fn fire(traced: &ServiceModule, count: u64) -> Result<Duration> {
 }
 
 /// One thread, into a ring that overwrites: always the whole way.
-fn alone(_session: &Session, traced: &ServiceModule) -> Result<Figure> {
+fn alone(traced: &ServiceModule) -> Result<Figure> {
     let (tracer, id) = open(Policy::Overwrite)?;
     let pair = compare(
         |iterations| {
