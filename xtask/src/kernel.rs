@@ -145,6 +145,18 @@ impl Kernel {
         })
     }
 
+    /// The folder of the modules that come with it; none where only its headers are.
+    pub(crate) fn modules(&self) -> Option<PathBuf> {
+        let root = match &self.place {
+            Place::Folder(_) => PathBuf::from("/"),
+            Place::Unpacked(root) => root.clone(),
+            Place::Root(root) => root.join(sid::IMAGE),
+        };
+        let release = self.release.to_string();
+        let below = |folder| root.join(folder).join(&release).join("kernel");
+        ["lib/modules", "usr/lib/modules"].map(below).into_iter().find(|folder| folder.is_dir())
+    }
+
     /// Whether the kernel watches memory accesses, so that the module's should be shown to it.
     pub(crate) fn has_kasan(&self) -> Result<bool> {
         let config = self.headers().join("include/config/auto.conf");

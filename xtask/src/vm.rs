@@ -16,6 +16,7 @@ mod programs;
 mod record;
 mod results;
 pub(crate) mod suite;
+mod system;
 
 use std::io;
 use std::process::ExitCode;

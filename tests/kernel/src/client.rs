@@ -8,8 +8,6 @@ use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::system::{delete_module, finit_module};
@@ -19,8 +17,8 @@ use sup_modules::{HELLO, hello};
 use sup_test_key::signed;
 
 use crate::check::{Report, Stop, Verdict, check, same};
+use crate::inserted::{AT_ONCE, DRIVER, while_inserted};
 use crate::observer::Observer;
-use crate::wait::PATIENCE;
 
 /// With which files.
 #[derive(Debug, clap::Args)]
@@ -32,9 +30,6 @@ pub(crate) struct Args {
     #[arg(long, default_value = "/lib/supdrv_client.ko", value_name = "FILE")]
     client: PathBuf,
 }
-
-/// As rmmod passes it: fail instead of waiting.
-const AT_ONCE: i32 = 0o4000;
 
 /// # Errors
 /// Standard output is gone.
@@ -55,17 +50,7 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
 
 /// Runs `work` while the driver is in the kernel.
 fn with_driver(args: &Args, work: impl FnOnce(&Args) -> Verdict) -> Verdict {
-    finit_module(&File::open(&args.module)?, sup_test_key::PARAMETER, 0)?;
-    let verdict = work(args);
-    let end = Instant::now() + PATIENCE;
-    // The last close may still be on its way.
-    while let Err(error) = delete_module(c"supdrv", AT_ONCE) {
-        if Instant::now() > end {
-            return verdict.and(Err(error.into()));
-        }
-        sleep(Duration::from_millis(10));
-    }
-    verdict
+    while_inserted(&args.module, sup_test_key::PARAMETER, || work(args))
 }
 
 fn insert(args: &Args, parameters: &str) -> Result<(), Stop> {
@@ -106,11 +91,7 @@ fn keeps_the_driver(args: &Args) -> Verdict {
     same!(meanwhile.counts.sessions, before.counts.sessions + 1);
     same!(meanwhile.module_references, before.module_references + 1);
     drop(observer);
-    same!(
-        delete_module(c"supdrv", AT_ONCE),
-        Err(Errno::AGAIN),
-        "removal of a driver with a client"
-    );
+    same!(delete_module(DRIVER, AT_ONCE), Err(Errno::AGAIN), "removal of a driver with a client");
     // It is there as ever.
     let observer = Observer::open()?;
     same!(observer.look()?, meanwhile);

@@ -3,7 +3,6 @@
 //! Threads open sessions and use them whenever the device is there. The driver cannot be removed while one
 //! of them has a session; when they pause, it can, and everything of it is gone.
 
-use std::ffi::CStr;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use sup::backend::{DEVICE, Kind};
 use sup::{Session, Timeout};
 
 use crate::check::{Report, Stop, Verdict, check, same};
+use crate::inserted::{AT_ONCE, DRIVER};
 use crate::kill::Memory;
 
 /// How often, and with which file.
@@ -31,9 +31,6 @@ pub(crate) struct Args {
     module: PathBuf,
 }
 
-const NAME: &CStr = c"supdrv";
-/// O_NONBLOCK, as rmmod passes it: fail instead of waiting.
-const AT_ONCE: i32 = 0o4000;
 const THREADS: usize = 3;
 /// Cycles after which what the kernel keeps for later is there.
 const WARM_UP: u32 = 5;
@@ -78,7 +75,7 @@ fn cycle(module: &Path) -> Verdict {
     };
     thread::scope(|scope| {
         let users: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| use_it(&sessions))).collect();
-        same!(delete_module(NAME, AT_ONCE), Err(Errno::AGAIN), "removal of a driver in use");
+        same!(delete_module(DRIVER, AT_ONCE), Err(Errno::AGAIN), "removal of a driver in use");
         for user in users {
             user.join().map_err(|_| Stop::failed("a thread panicked"))??;
         }
@@ -89,7 +86,7 @@ fn cycle(module: &Path) -> Verdict {
     drop(kept);
     // The last close may still be on its way.
     for _ in 0..100 {
-        match delete_module(NAME, AT_ONCE) {
+        match delete_module(DRIVER, AT_ONCE) {
             Ok(()) => {
                 check!(!Path::new(DEVICE).exists(), "{DEVICE} is still there");
                 return Ok(());

@@ -4,7 +4,7 @@
 //! brought back several times under threads that read the time; once it is away when the driver starts.
 
 use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +13,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use rustix::system::{delete_module, finit_module};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use sup::backend::Kind;
@@ -21,6 +20,7 @@ use sup::{Gip, SUPGIPMODE, Session};
 use sup_abi::{OFFSET_OF_CPUS, SUPGIPCPU, SUPGIPCPUSTATE, SUPGLOBALINFOPAGE};
 
 use crate::check::{Report, Stop, Verdict, check, same};
+use crate::inserted::while_inserted;
 use crate::wait::PATIENCE;
 
 /// How often, and with which file.
@@ -74,19 +74,7 @@ fn with_driver(module: &Path, mode: &str, work: impl FnOnce() -> Verdict) -> Ver
     look_for_switch()?;
     let key = sup_test_key::PARAMETER.to_str()?;
     let parameters = CString::new(format!("{key} gip_mode={mode}"))?;
-    finit_module(&File::open(module)?, &parameters, 0)?;
-    let verdict = work();
-    // As rmmod passes it: fail instead of waiting.
-    const AT_ONCE: i32 = 0o4000;
-    let end = Instant::now() + PATIENCE;
-    // The last close may still be on its way.
-    while let Err(error) = delete_module(c"supdrv", AT_ONCE) {
-        if Instant::now() > end {
-            return verdict.and(Err(error.into()));
-        }
-        sleep(Duration::from_millis(10));
-    }
-    verdict
+    while_inserted(module, &parameters, work)
 }
 
 /// The processor, which is back when this is dropped.

@@ -16,7 +16,8 @@
 //!
 //! [`games`] holds the tests by subject, [`programs`] runs those in C, [`kill`] the dying processes, [`cycles`] the insertions,
 //! [`client`] another module of the kernel, [`hotplug`] the processors that come and go,
-//! [`install`] brings the driver onto the machine, [`oops`] has a module fault, [`lockdown`] what is refused there, [`faults`] the refused allocations, [`fuzz`] the noise and
+//! [`install`] brings the driver onto the machine, [`kvm`] runs machines beside it, [`inserted`] has it in the
+//! kernel for these, [`oops`] has a module fault, [`lockdown`] what is refused there, [`faults`] the refused allocations, [`fuzz`] the noise and
 //! [`figures`] the costs. [`check`] runs and reports, [`process`] makes processes, [`device`] speaks
 //! to the driver without the library, [`region`] is memory to misbehave with, [`observer`] sees what
 //! the driver holds, [`random`] are numbers to choose by.
@@ -30,8 +31,10 @@ mod figures;
 mod fuzz;
 mod games;
 mod hotplug;
+mod inserted;
 mod install;
 mod kill;
+mod kvm;
 mod lockdown;
 mod observer;
 mod oops;
@@ -67,6 +70,8 @@ enum Command {
     Client(client::Args),
     /// Installs and uninstalls the driver with `supctl`
     Install(install::Args),
+    /// Uses the driver beside KVM
+    Kvm(kvm::Args),
     /// Takes a processor off line and on again while the time is read
     Hotplug(hotplug::Args),
     /// Sends requests from well-formed to noise, by several threads on several sessions
@@ -94,6 +99,7 @@ fn main() -> ExitCode {
         Command::Cycles(args) => cycles::run(&args),
         Command::Client(args) => client::run(&args),
         Command::Install(args) => install::run(&args),
+        Command::Kvm(args) => kvm::run(&args),
         Command::Hotplug(args) => hotplug::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Faults(args) => faults::run(&args),

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args) -> io::Result<ExitCode> {
     }
     if missing {
         let why = format!(
-            "no programs in {}; `cargo xtask vm run` takes --c-programs",
+            "no programs in {}; `cargo xtask vm run` takes `--take c-programs`",
             args.folder.display()
         );
         return Err(io::Error::new(io::ErrorKind::NotFound, why));

@@ -7,7 +7,7 @@ use super::Verdict;
 use crate::kmod;
 use crate::project::Project;
 use crate::vm;
-use crate::vm::args::{Backend, GuestArgs};
+use crate::vm::args::{Backend, Extra, GuestArgs};
 use crate::vm::suite::{self, Row, Suite};
 
 pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
@@ -20,24 +20,25 @@ pub(super) fn linux_6_1(project: &Project) -> Result<Verdict> {
         Suite::cycles(10),
         Suite::client(),
         Suite::install(),
+        Suite::kvm(),
         Suite::hotplug(),
     ];
     // Last, since nothing is to be relied on after an oops.
-    guest(project, with_c("6.1"), &[&own[..], &oopses()].concat())
+    guest(project, whole("6.1"), &[&own[..], &oopses()].concat())
 }
 
 pub(super) fn linux_6_12(project: &Project) -> Result<Verdict> {
     // The last one, because what it does stays.
     let own = ["games", "programs"].map(|name| Suite::kernel(name, None));
-    let last =
-        [Suite::client(), Suite::install(), Suite::hotplug(), Suite::kernel("lockdown", None)];
-    guest(project, with_c("6.12"), &[&own[..], &last].concat())
+    let last = [Suite::client(), Suite::install(), Suite::kvm(), Suite::hotplug()];
+    let lockdown = [Suite::kernel("lockdown", None)];
+    guest(project, whole("6.12"), &[&own[..], &last, &lockdown].concat())
 }
 
 pub(super) fn linux_7_2(project: &Project) -> Result<Verdict> {
     let own = ["games", "programs"].map(|name| Suite::kernel(name, None));
-    let client = [Suite::client()];
-    guest(project, with_c("7.2"), &[&own[..], &client, &oopses()].concat())
+    let others = [Suite::client(), Suite::kvm()];
+    guest(project, whole("7.2"), &[&own[..], &others, &oopses()].concat())
 }
 
 /// A module that faults, in each way.
@@ -47,7 +48,7 @@ fn oopses() -> [Suite; 4] {
 
 /// Slower by an order of magnitude: the kernel checks every access and every lock.
 pub(super) fn debug_kernel(project: &Project) -> Result<Verdict> {
-    let args = GuestArgs { timeout_s: 14_400, memory_mib: 2048, ..with_c("debug") };
+    let args = GuestArgs { timeout_s: 14_400, memory_mib: 2048, ..whole("debug") };
     let own = [
         Suite::kernel("games", None),
         Suite::kernel("faults", None),
@@ -58,14 +59,16 @@ pub(super) fn debug_kernel(project: &Project) -> Result<Verdict> {
         Suite::cycles(200),
         Suite::client(),
         Suite::install(),
+        Suite::kvm(),
         Suite::hotplug(),
     ];
     guest(project, args, &own)
 }
 
-/// A guest that has the programs of `tests/c`, too, and time for all suites on a busy machine.
-fn with_c(kernel: &str) -> GuestArgs {
-    GuestArgs { c_programs: true, timeout_s: 1200, ..GuestArgs::with_kernel(kernel) }
+/// A guest that has everything a suite asks for, and time for all suites on a busy machine.
+fn whole(kernel: &str) -> GuestArgs {
+    let extras = Extra::ALL.to_vec();
+    GuestArgs { extras, timeout_s: 1200, ..GuestArgs::with_kernel(kernel) }
 }
 
 /// The conformance suite with both drivers, then the kernel driver's own tests.

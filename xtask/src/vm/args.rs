@@ -74,9 +74,9 @@ pub(crate) struct GuestArgs {
     /// The guest's memory in MiB
     #[arg(long, default_value_t = 1024, value_name = "N", value_parser = clap::value_parser!(u32).range(128..))]
     pub(crate) memory_mib: u32,
-    /// Take the programs of tests/c along: `sup-kernel-tests programs` runs them
-    #[arg(long)]
-    pub(crate) c_programs: bool,
+    /// Take something along that only some tests need; may be given more than once
+    #[arg(long = "take", value_name = "WHAT")]
+    pub(crate) extras: Vec<Extra>,
     /// One processor, and a clock that counts instructions: a nanosecond is one, on any machine
     #[arg(long, conflicts_with = "cpus")]
     pub(crate) icount: bool,
@@ -102,7 +102,7 @@ impl GuestArgs {
             module: None,
             cpus: 2,
             memory_mib: 1024,
-            c_programs: false,
+            extras: Vec::new(),
             icount: false,
             append: None,
             variables: Vec::new(),
@@ -110,6 +110,19 @@ impl GuestArgs {
             verbose: false,
         }
     }
+}
+
+/// What a guest has only when asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Extra {
+    /// The programs of tests/c, for `sup-kernel-tests programs`, and those for `sup-start-tests`
+    CPrograms,
+    /// The kernel's own KVM, for `sup-kernel-tests kvm`, and udev, for `sup-kernel-tests install`
+    System,
+}
+
+impl Extra {
+    pub(crate) const ALL: [Self; 2] = [Self::CPrograms, Self::System];
 }
 
 /// A driver that the suite can be run with, by the name that `SUP_BACKEND` gives it.

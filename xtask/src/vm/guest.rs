@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::args::GuestArgs;
+use super::args::{Extra, GuestArgs};
 use super::initramfs;
 use super::job::Job;
 use super::log;
 use super::machine::Machine;
 use super::programs;
 use super::record::{Piece, Record, Splitter};
+use super::system;
 use crate::kernel::Kernel;
 use crate::kmod;
 use crate::project::Project;
@@ -39,12 +40,14 @@ pub(super) fn prepare(
     let kernel = Kernel::find(project, &args.kernel)?;
     let mut programs = programs::build(project)?;
     programs.push(programs::busybox(project)?);
-    if args.c_programs {
-        programs.extend(programs::in_c(project)?);
-    }
     let mut files = Vec::new();
-    if args.c_programs {
+    if args.extras.contains(&Extra::CPrograms) {
+        programs.extend(programs::in_c(project)?);
         files.extend(programs::starts(project)?);
+    }
+    if args.extras.contains(&Extra::System) {
+        files.extend(system::kvm(&kernel));
+        files.extend(system::udev(project)?);
     }
     let module = match (driver, &args.module) {
         (Driver::Included, None) => {
@@ -64,6 +67,9 @@ pub(super) fn prepare(
     let lock = lock(&folder)?;
     let initramfs = folder.join("initramfs.cpio");
     files.extend(module.map(|module| ("lib/supdrv.ko".to_owned(), module)));
+    // The same library may be asked for twice.
+    files.sort();
+    files.dedup_by(|one, other| one.0 == other.0);
     let archive = initramfs::build(project, &programs, &files, job)?;
     fs::write(&initramfs, archive)
         .with_context(|| format!("cannot write {}", initramfs.display()))?;

@@ -1,5 +1,7 @@
 //! The guest's first and only file system.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -16,23 +18,8 @@ const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\n\
     nobody:x:65534:65534:nobody:/:/bin/false\n";
 const GROUP: &[u8] = b"root:x:0:\ntty:x:5:\nuser:x:1000:\nother:x:1001:\nnogroup:x:65534:\n";
 
-/// Where a file goes, with the folders on the way.
-const FOLDERS: [&str; 14] = [
-    "bin",
-    "bin/c",
-    "bin/c/ours",
-    "bin/c/seed",
-    "etc",
-    "etc/supdrv",
-    "etc/supdrv/trusted",
-    "lib",
-    "lib/x86_64-linux-gnu",
-    "lib64",
-    "start",
-    "root",
-    "root/.config",
-    "root/.config/supdrv",
-];
+/// Folders that are not made for a file in them.
+const FOLDERS: [&str; 2] = ["root", "bin"];
 /// What `insmod` gets: whom the driver trusts.
 const INSMOD: &str = "etc/supdrv/insmod";
 /// The key that the driver in a process trusts.
@@ -48,8 +35,11 @@ pub(super) fn build(
     job: &Job,
 ) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
-    for folder in FOLDERS {
-        archive.directory(folder)?;
+    let places = programs.iter().map(|program| format!("bin/{}", program.name));
+    let places = places.chain(files.iter().map(|(place, _)| place.clone()));
+    let ours = [job::PATH, INSMOD, TRUSTED, SIGNING].map(str::to_owned);
+    for folder in folders(ours.into_iter().chain(places)) {
+        archive.directory(&folder)?;
     }
     let init = read(&project.root.join("tests/guest/init"))?;
     archive.file("init", Mode::Program, &init)?;
@@ -64,11 +54,39 @@ pub(super) fn build(
         archive.file(&format!("bin/{name}"), Mode::Program, &programs::read_static(path)?)?;
     }
     for (place, path) in files {
-        archive.file(place, Mode::Data, &read(path)?)?;
+        let mode = if is_program(path)? { Mode::Program } else { Mode::Data };
+        archive.file(place, mode, &read(path)?)?;
     }
     archive.finish()
 }
 
+/// The folders that these files are in, each behind the one that it is in.
+fn folders(files: impl Iterator<Item = String>) -> BTreeSet<String> {
+    let mut folders = BTreeSet::from(FOLDERS.map(str::to_owned));
+    for file in files {
+        let above = Path::new(&file).ancestors().skip(1).filter(|path| *path != Path::new(""));
+        folders.extend(above.map(|path| path.to_string_lossy().into_owned()));
+    }
+    folders
+}
+
+fn is_program(path: &Path) -> Result<bool> {
+    let about = path.metadata().with_context(|| format!("cannot find {}", path.display()))?;
+    Ok(about.permissions().mode() & 0o111 != 0)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_comes_behind_the_one_that_it_is_in() {
+        let files = ["lib/x86_64-linux-gnu/libc.so.6", "etc/job", "init"].map(str::to_owned);
+        let folders: Vec<_> = folders(files.into_iter()).into_iter().collect();
+        assert_eq!(folders, ["bin", "etc", "lib", "lib/x86_64-linux-gnu", "root"]);
+    }
 }

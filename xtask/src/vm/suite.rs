@@ -72,6 +72,11 @@ impl Suite {
         Self { is_inserted: false, ..Self::kernel("install", None) }
     }
 
+    /// Uses the driver beside KVM, with drivers that it inserts itself.
+    pub(crate) fn kvm() -> Self {
+        Self { is_inserted: false, ..Self::kernel("kvm", None) }
+    }
+
     /// Inserts and removes the driver itself, so many times.
     pub(crate) fn cycles(count: u32) -> Self {
         Self { is_inserted: false, ..Self::kernel("cycles", Some(count)) }
