@@ -10,6 +10,7 @@
 use std::fmt;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use sup_abi::Status;
 use sup_signature::PublicKey;
@@ -52,8 +53,22 @@ impl ProgramName {
     }
 }
 
-/// The table of an installation with these programs. It stays for as long as the process.
+/// The tables that were made, by their programs.
+static TABLES: Mutex<Vec<(Vec<ProgramName>, &'static [Entry])>> = Mutex::new(Vec::new());
+
+/// The table of an installation with these programs. It stays for as long as the process, and is made once.
 pub fn entries_with(programs: &[ProgramName]) -> &'static [Entry] {
+    // Nothing below panics between two changes, so what a thread that did left is whole.
+    let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, entries)) = tables.iter().find(|(of, _)| of == programs) {
+        return entries;
+    }
+    let entries = &*made_for(programs).leak();
+    tables.push((programs.to_vec(), entries));
+    entries
+}
+
+fn made_for(programs: &[ProgramName]) -> Vec<Entry> {
     let mut entries = ENTRIES.to_vec();
     for program in programs {
         let own = [(program.0.clone(), Place::Bin), (program.library(), Place::AppPrivArch)];
@@ -63,7 +78,7 @@ pub fn entries_with(programs: &[ProgramName]) -> &'static [Entry] {
             }
         }
     }
-    entries.leak()
+    entries
 }
 
 impl fmt::Display for ProgramName {
@@ -162,5 +177,6 @@ mod tests {
         assert_eq!((library.name, library.place), ("vm.so", Place::AppPrivArch));
         assert_eq!(library.presence, Presence::Required);
         assert_eq!(entries("supctl").len(), ENTRIES.len() + 1, "it is there already");
+        assert!(std::ptr::eq(entries("vm"), vm), "asking again takes no memory");
     }
 }
