@@ -86,10 +86,11 @@ impl<T> Arc<T> {
         this.inner == other.inner
     }
 
-    /// The number of owners at this moment; other threads may change it at any time.
+    /// The number of owners at this moment; other threads may change it at any time. It is in one order with the
+    /// drops of owners and with other sequentially consistent operations.
     pub fn strong_count(this: &Self) -> usize {
-        // Relaxed: a snapshot for decisions that hold a lock of their own, and for tests.
-        this.inner().count.load(Ordering::Relaxed)
+        // SeqCst: pairs with the drop of an owner.
+        this.inner().count.load(Ordering::SeqCst)
     }
 
     /// The value, to be changed, if `this` is its only owner.
@@ -105,7 +106,7 @@ impl<T> Arc<T> {
     /// # Ok::<(), sup_alloc::OutOfMemory>(())
     /// ```
     pub fn get_mut(this: &mut Self) -> Option<&mut T> {
-        // Acquire: pairs with the Release of every other owner's drop.
+        // Acquire: pairs with the decrement of every other owner's drop.
         if this.inner().count.load(Ordering::Acquire) != 1 {
             return None;
         }
@@ -135,8 +136,9 @@ impl<T> Clone for Arc<T> {
 
 impl<T> Drop for Arc<T> {
     fn drop(&mut self) {
-        // Release: pairs with the load below in whichever thread drops the last owner.
-        let before = self.inner().count.fetch_sub(1, Ordering::Release);
+        // SeqCst: pairs with the load below in whichever thread drops the last owner, and with
+        // `strong_count`.
+        let before = self.inner().count.fetch_sub(1, Ordering::SeqCst);
         if before >= SATURATION {
             self.inner().count.store(SATURATION, Ordering::Relaxed);
             return;
@@ -144,7 +146,7 @@ impl<T> Drop for Arc<T> {
         if before != 1 {
             return;
         }
-        // Acquire: pairs with the Release of every other owner's drop.
+        // Acquire: pairs with the decrement of every other owner's drop.
         self.inner().count.load(Ordering::Acquire);
         // SAFETY: the count went from one to zero, so this was the last owner and nobody can reach
         // the value any more; it is dropped exactly once, here.

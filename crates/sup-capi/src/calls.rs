@@ -4,22 +4,27 @@
 //! threads share would cost each call more than its work, so every thread has a slot of its own, beyond
 //! [`OWN`] threads a common one:
 //!
-//! 1. A call adds one to its thread's slot, and then reads which session is open.
-//! 2. `SUPR3Term` takes the session away, and then looks at all slots. A call that it misses comes after
-//!    it in the order of (1) and (2), both sequentially consistent, so that call finds no session.
+//! 1. A call adds one to its thread's slot, and then reads which session is open. It does not wait until
+//!    others see the first before it does the second: that would be a third of a short call.
+//! 2. `SUPR3Term` takes the session away, has the kernel put a fence into every thread that runs
+//!    (`membarrier`), and then looks at all slots. Whatever a thread did before its fence is seen here; what
+//!    it does afterwards finds no session. So a call whose slot is not seen has none.
 //! 3. Once each slot was seen empty, no call has the old session, and it is closed. Calls take
 //!    microseconds; only one that sleeps keeps the session longer than [`PATIENCE`]. Then it is retired,
 //!    and closed by the first call that returns after the sleeper did.
 //!
-//! A slot of one thread's own is given back with a plain store: a signal handler that calls into the
-//! library meanwhile leaves the count as it was.
+//! A slot of one thread's own is changed with plain stores: a signal handler that calls into the library
+//! meanwhile leaves the count as it was. Where the kernel has no such fence, and in the common slot, a call
+//! brings its own ([`CALLS_FENCE`]).
 //!
 //! Invariant: a session is dropped only after every call that could have found it has returned.
 
 use std::cell::Cell;
 use std::ops::Deref;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{
+    AtomicBool, AtomicPtr, AtomicU32, AtomicU64, AtomicUsize, Ordering, compiler_fence,
+};
 use std::time::{Duration, Instant};
 
 use sup_abi::Status;
@@ -45,6 +50,8 @@ static SLOTS: [Slot; OWN + 1] = [const { Slot(AtomicU32::new(0)) }; OWN + 1];
 static TAKEN: [AtomicU64; OWN / 64] = [const { AtomicU64::new(0) }; OWN / 64];
 /// The session that calls use; NULL before `SUPR3Init` and after `SUPR3Term`.
 static OPEN: AtomicPtr<Open> = AtomicPtr::new(ptr::null_mut());
+/// Whether calls need a fence of their own. It becomes false at most once, before the first session is there.
+static CALLS_FENCE: AtomicBool = AtomicBool::new(true);
 /// Sessions that are over but for calls which sleep in them.
 static RETIRED: Lock<Vec<Retired>> = Lock::new(Vec::new());
 /// How many those are.
@@ -107,8 +114,17 @@ impl Call {
             NONE_YET => assign(),
             slot => slot,
         };
-        // Sequentially consistent, as the load below: see the top.
-        SLOTS[slot].0.fetch_add(1, Ordering::SeqCst);
+        let count = &SLOTS[slot].0;
+        // Relaxed: who sees the session below sees what was stored before it.
+        if slot == COMMON || CALLS_FENCE.load(Ordering::Relaxed) {
+            // SeqCst, as the load below: see the top.
+            count.fetch_add(1, Ordering::SeqCst);
+        } else {
+            // Relaxed: no other thread changes it, and the fence of `retire` orders it.
+            count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+            // The processor may exchange this store and the load, until that fence; the compiler may not.
+            compiler_fence(Ordering::SeqCst);
+        }
         let call = Self { slot, open: OPEN.load(Ordering::SeqCst) };
         // A call without a session is dropped here, and gives its slot back.
         if call.open.is_null() { Err(Status::VERR_INVALID_HANDLE) } else { Ok(call) }
@@ -143,8 +159,18 @@ impl Drop for Call {
     }
 }
 
+/// Asks the kernel for something about fences; whether it can.
+fn membarrier(command: libc::c_int) -> bool {
+    // SAFETY: the call has no arguments that point anywhere.
+    unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+}
+
 /// Makes a session the one that calls use. There must be none.
 pub(crate) fn publish(open: Box<Open>) {
+    if membarrier(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) {
+        // Relaxed: the store below orders it for whoever finds the session.
+        CALLS_FENCE.store(false, Ordering::Relaxed);
+    }
     // SeqCst: in one order with the loads of calls.
     OPEN.store(Box::into_raw(open), Ordering::SeqCst);
 }
@@ -155,6 +181,11 @@ pub(crate) fn retire() {
     let open = OPEN.swap(ptr::null_mut(), Ordering::SeqCst);
     if open.is_null() {
         return;
+    }
+    // Relaxed: what `publish` stored was ordered by the lock of `SUPR3Init` and `SUPR3Term`.
+    if !CALLS_FENCE.load(Ordering::Relaxed) && !membarrier(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED) {
+        // A filter of system calls came meanwhile. A store is seen within microseconds all the same.
+        std::thread::sleep(PATIENCE);
     }
     // SAFETY: `publish` made it from a box, and the swap gave it to nobody else.
     let open = unsafe { Box::from_raw(open) };

@@ -78,15 +78,15 @@ fn free(call: &Call, base: R0Ptr) -> Result<Status, Status> {
 ///
 /// # Safety
 /// If the pointer is plausible, so many bytes are there.
+#[inline(always)]
 unsafe fn service_name(name: *const c_char, bytes: usize) -> Result<ServiceName, Status> {
     if bytes > SERVICE_NAME_CHARS_MAX {
         return Err(Status::VERR_INVALID_PARAMETER);
     }
     check(name)?;
-    let mut field: ServiceName = [0; SERVICE_NAME_CHARS_MAX + 1];
-    // SAFETY: the caller's promise; the field is longer.
-    unsafe { ptr::copy_nonoverlapping(name.cast::<u8>(), field.as_mut_ptr(), bytes) };
-    if field[..bytes].contains(&0) { Err(Status::VERR_INVALID_PARAMETER) } else { Ok(field) }
+    // SAFETY: the caller's promise.
+    let name = unsafe { std::slice::from_raw_parts(name.cast::<u8>(), bytes) };
+    ServiceName::new(name).ok_or(Status::VERR_INVALID_PARAMETER)
 }
 
 c_functions! {

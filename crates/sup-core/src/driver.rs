@@ -13,6 +13,7 @@ use sup_alloc::Arc;
 use crate::components::ComponentTable;
 use crate::gip::Gip;
 use crate::host::{CpuIdentity, GipMemory, Host, random_words};
+use crate::image::calls::Ended;
 use crate::image::table::ImageTable;
 use crate::logger::Loggers;
 use crate::object::{Blocking, ObjectHandle, Registry};
@@ -32,6 +33,7 @@ pub struct Driver<H: Host> {
     sessions: Lock<H::SpinLock, SessionTable<H>>,
     objects: Lock<H::SpinLock, Registry<H::Destructor>>,
     images: Lock<H::Mutex, ImageTable<H>>,
+    ended_calls: Ended<H>,
     components: Lock<H::Mutex, ComponentTable<H>>,
     tracing: Tracing<H>,
     loggers: Loggers<H>,
@@ -60,6 +62,7 @@ impl<H: Host> Driver<H> {
             sessions: Lock::new(Slots::new(HandleKind::Session)),
             objects: Lock::new(Registry::new()),
             images: Lock::new(ImageTable::new()),
+            ended_calls: Ended::new(),
             components: Lock::new(ComponentTable::new()),
             tracing: Tracing::new(),
             loggers: Loggers::new(),
@@ -240,6 +243,10 @@ impl<H: Host> Driver<H> {
 
     pub(crate) fn images(&self) -> &Lock<H::Mutex, ImageTable<H>> {
         &self.images
+    }
+
+    pub(crate) fn ended_calls(&self) -> &Ended<H> {
+        &self.ended_calls
     }
 
     pub(crate) fn components(&self) -> &Lock<H::Mutex, ComponentTable<H>> {

@@ -48,6 +48,7 @@ mod privilege;
 pub mod raw;
 pub mod ringtrace;
 mod semaphore;
+mod service;
 mod session;
 mod tracer;
 mod vmm;
@@ -62,10 +63,11 @@ pub use memory::{
     ContiguousMemory, LockedMemory, LowMemory, Memory, PageMemory, Protection, RingZeroView,
     SharedPages, SharedRegion, SharedView,
 };
-pub use module::{Module, ServiceModule};
+pub use module::Module;
 pub use platform::{VirtualisationOwner, virtualisation_owner, vtx_supported};
 pub use policy::{ModulePolicy, read_signed};
 pub use semaphore::{EventSemaphore, ManualResetEvent, Timeout, WaitError};
+pub use service::ServiceModule;
 pub use session::Session;
 pub use tracer::{ProbeModuleKind, RegisteredProvider, TracerReply};
 

@@ -1,16 +1,13 @@
-//! [`Module`] and [`ServiceModule`]: ring-0 modules that a session loaded.
+//! [`Module`]: a ring-0 module that a session loaded.
 
 use std::path::Path;
 
 use sup_abi::request::{
-    CallService, CallServiceIn, FreeModule, GetSymbol, GetSymbolIn, HEADER_BYTES, ImageIn,
-    LoadModule, LoadModuleIn, LoadModuleOut, padded, terminated,
+    FreeModule, GetSymbol, GetSymbolIn, HEADER_BYTES, ImageIn, LoadModule, LoadModuleIn,
+    LoadModuleOut, padded, terminated,
 };
-use sup_abi::{
-    IMAGE_BYTES_MAX, IMAGE_NAME_CHARS_MAX, R0Ptr, SERVICE_NAME_CHARS_MAX,
-    SERVICE_PACKET_BYTES_LIMIT, SUPR0SERVICEREQHDR, SUPR0SERVICEREQHDR_MAGIC, Status,
-};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+use sup_abi::{IMAGE_BYTES_MAX, IMAGE_NAME_CHARS_MAX, R0Ptr, SERVICE_NAME_CHARS_MAX, Status};
+use zerocopy::{FromBytes, FromZeros, IntoBytes};
 
 use sup_core::Signer;
 use sup_hardened::Violation;
@@ -19,6 +16,7 @@ use crate::Session;
 use crate::error::{Error, Result};
 use crate::image_file::{ANSWER, ImageFile, LEAD};
 use crate::policy;
+use crate::service::{ServiceModule, ServiceName};
 
 /// A ring-0 module. Dropping it gives the session's reference back.
 #[derive(Debug)]
@@ -31,6 +29,11 @@ pub struct Module {
 }
 
 impl Module {
+    /// The session that loaded it.
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// Where the image is, in ring 0.
     pub fn base(&self) -> R0Ptr {
         self.base
@@ -104,105 +107,6 @@ impl Drop for Module {
     }
 }
 
-/// A ring-0 module with a request handler. Dropping it gives the session's reference back.
-#[derive(Debug)]
-pub struct ServiceModule {
-    module: Module,
-    name: [u8; SERVICE_NAME_CHARS_MAX + 1],
-}
-
-/// A request without a packet.
-const BARE: usize = HEADER_BYTES + size_of::<CallServiceIn>();
-/// Requests up to this size are built on the stack.
-const SMALL: usize = 64 * size_of::<u64>();
-
-impl ServiceModule {
-    /// The module itself.
-    pub fn module(&self) -> &Module {
-        &self.module
-    }
-
-    /// Gives the reference back and says how that went. Corresponds to `SUPR3FreeModule`.
-    ///
-    /// # Errors
-    /// Those of [`Module::free`].
-    pub fn free(self) -> Result<()> {
-        self.module.free()
-    }
-
-    /// Calls the service without a packet, and returns its status unchanged.
-    ///
-    /// # Errors
-    /// A negative status of the service; `VERR_SUPDRV_SERVICE_NOT_FOUND` if it was freed meanwhile.
-    #[inline]
-    pub fn call(&self, operation: u32, argument: u64) -> Result<Status> {
-        self.exchange(operation, argument, &mut [])
-    }
-
-    /// Calls the service with a request packet, which it may change, and returns its status unchanged.
-    ///
-    /// The packet starts with its [`SUPR0SERVICEREQHDR`], whose size is the packet's.
-    ///
-    /// # Errors
-    /// A negative status of the service, and the packet as it left it; `VERR_INVALID_MAGIC` or
-    /// `VERR_INVALID_PARAMETER` if the packet's header is not right, `VERR_INTERNAL_ERROR` if the
-    /// packet is too large: 4031 bytes are the most.
-    #[inline]
-    pub fn call_with<T>(&self, operation: u32, argument: u64, packet: &mut T) -> Result<Status>
-    where
-        T: FromBytes + IntoBytes + Immutable + KnownLayout + ?Sized,
-    {
-        let packet = packet.as_mut_bytes();
-        check_packet(packet)?;
-        self.exchange(operation, argument, packet)
-    }
-
-    #[inline]
-    fn exchange(&self, operation: u32, argument: u64, packet: &mut [u8]) -> Result<Status> {
-        let input = CallServiceIn { name: self.name, operation, argument };
-        let status = self.module.session.exchange_with_service(&input, packet)?;
-        if status.is_failure() {
-            return Err(Error::new("CallService", status, ""));
-        }
-        Ok(status)
-    }
-}
-
-/// Checks the header of a request packet, as the driver will.
-pub(crate) fn check_packet(packet: &[u8]) -> Result<()> {
-    const LIMIT: usize =
-        SERVICE_PACKET_BYTES_LIMIT as usize - HEADER_BYTES - size_of::<CallServiceIn>();
-    if packet.len() >= LIMIT {
-        return Err(Error::new(
-            "CallService",
-            Status::VERR_INTERNAL_ERROR,
-            format!("the packet has {} bytes, {} are the most", packet.len(), LIMIT - 1),
-        ));
-    }
-    let Ok((header, _)) = SUPR0SERVICEREQHDR::read_from_prefix(packet) else {
-        return Session::refuse(
-            "CallService",
-            Status::VERR_INVALID_PARAMETER,
-            "the packet is too short for its header",
-        );
-    };
-    if header.u32Magic != SUPR0SERVICEREQHDR_MAGIC {
-        return Session::refuse(
-            "CallService",
-            Status::VERR_INVALID_MAGIC,
-            "the packet's header has another magic",
-        );
-    }
-    if header.cbReq as usize != packet.len() {
-        return Session::refuse(
-            "CallService",
-            Status::VERR_INVALID_PARAMETER,
-            "the size in the packet's header is not the packet's",
-        );
-    }
-    Ok(())
-}
-
 impl Session {
     /// Loads a ring-0 module, with the signature in it or beside it in `FILE.sig`. Corresponds to
     /// `SUPR3LoadModule`.
@@ -253,7 +157,7 @@ impl Session {
         name: &str,
         handler: &str,
     ) -> Result<ServiceModule> {
-        let Some(service_name) = padded(name) else {
+        let Some(service_name) = ServiceName::new(name.as_bytes()) else {
             return Err(Error::new(
                 LOAD,
                 Status::VERR_FILENAME_TOO_LONG,
@@ -267,7 +171,7 @@ impl Session {
                 "a service module needs the name of its request handler",
             );
         }
-        Ok(ServiceModule { module: self.load_file(image, name, handler)?, name: service_name })
+        Ok(ServiceModule::new(self.load_file(image, name, handler)?, service_name))
     }
 
     /// [`Session::load_module`] with the image in memory; `handler` is empty for none.
@@ -350,43 +254,6 @@ impl Session {
         let message = reply.output.map(|output| output.message);
         let message = message.as_ref().and_then(|field| terminated(field)).unwrap_or_default();
         Err(Error::new("FreeModule", reply.status, message.to_owned()))
-    }
-
-    /// Calls a service with a packet that [`check_packet`] passed or that is empty; returns its status.
-    #[inline]
-    pub(crate) fn exchange_with_service(
-        &self,
-        input: &CallServiceIn,
-        packet: &mut [u8],
-    ) -> Result<Status> {
-        let size = BARE + packet.len();
-        if packet.is_empty() {
-            let mut buffer = [0_u64; BARE / size_of::<u64>()];
-            return self.send_to_service(input, packet, buffer.as_mut_bytes());
-        }
-        if size <= SMALL {
-            let mut buffer = [0_u64; SMALL / size_of::<u64>()];
-            return self.send_to_service(input, packet, &mut buffer.as_mut_bytes()[..size]);
-        }
-        let mut buffer = vec![0_u64; size.div_ceil(size_of::<u64>())];
-        self.send_to_service(input, packet, &mut buffer.as_mut_bytes()[..size])
-    }
-
-    #[inline]
-    fn send_to_service(
-        &self,
-        input: &CallServiceIn,
-        packet: &mut [u8],
-        buffer: &mut [u8],
-    ) -> Result<Status> {
-        let size = buffer.len();
-        let body = CallServiceIn::mut_from_bytes(&mut buffer[HEADER_BYTES..BARE])
-            .map_err(|_| Error::new("CallService", Status::VERR_INTERNAL_ERROR, ""))?;
-        body.clone_from(input);
-        buffer[BARE..].copy_from_slice(packet);
-        let (status, _) = self.connection().send::<CallService>(buffer, size, size)?;
-        packet.copy_from_slice(&buffer[BARE..]);
-        Ok(status)
     }
 
     fn send_image(

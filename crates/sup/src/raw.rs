@@ -10,10 +10,10 @@
 //! away that others may be using is `unsafe`.
 
 use sup_abi::request::{
-    AddressIn, CallServiceIn, ContFree, Empty, LockPages, LockPagesIn, LowFree, PageFree,
-    PageMapKernel, PageMapKernelIn, PageProtect, PageProtectIn, Request, UnlockPages,
+    AddressIn, ContFree, Empty, LockPages, LockPagesIn, LowFree, PageFree, PageMapKernel,
+    PageMapKernelIn, PageProtect, PageProtectIn, Request, UnlockPages,
 };
-use sup_abi::{PhysAddr, R0Ptr, R3Ptr, SERVICE_NAME_CHARS_MAX, Status};
+use sup_abi::{PhysAddr, R0Ptr, R3Ptr, Status};
 
 pub use sup_abi::request::SemaphoreKind;
 
@@ -21,7 +21,8 @@ pub use crate::memory::Block;
 
 use crate::error::Result;
 use crate::semaphore::Place;
-use crate::{RingZeroView, Session, Timeout, WaitError, module};
+pub use crate::service::ServiceName;
+use crate::{RingZeroView, Session, Timeout, WaitError, module, service};
 
 /// A semaphore by its number, for the length of an operation.
 #[derive(Clone, Copy)]
@@ -239,9 +240,6 @@ pub fn symbol(session: &Session, base: R0Ptr, name: &str) -> Result<R0Ptr> {
     session.symbol_at(base, name)
 }
 
-/// A service's name, as its requests carry it: padded with NUL.
-pub type ServiceName = [u8; SERVICE_NAME_CHARS_MAX + 1];
-
 /// Calls a service of the session by its name, and returns its status, whichever it is. Corresponds to
 /// `SUPR3CallR0Service`. The packet is as the service left it; an empty one is none.
 ///
@@ -256,7 +254,7 @@ pub fn call_service(
     packet: &mut [u8],
 ) -> Result<Status> {
     if !packet.is_empty() {
-        module::check_packet(packet)?;
+        service::check_packet(packet)?;
     }
-    session.exchange_with_service(&CallServiceIn { name, operation, argument }, packet)
+    session.exchange_with_service(name, operation, argument, packet)
 }

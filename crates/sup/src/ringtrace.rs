@@ -21,9 +21,9 @@ use zerocopy::FromZeros;
 pub use sup_ringtrace::packets::{Comparison, HANDLER, MODULE};
 pub use sup_ringtrace::{Kind as HitKind, Policy, Record};
 
+use crate::ServiceModule;
 use crate::backend::Kind;
 use crate::error::{Error, Result};
-use crate::module::ServiceModule;
 use crate::session::Session;
 
 const MAKE: &str = "RingTraceBuffers";

@@ -10,8 +10,6 @@
 //!
 //! Invariant: nothing of an image is kept beyond the call, which would keep it mapped.
 
-use core::sync::atomic::Ordering;
-
 use sup_abi::request::{ListModulesOut, ModuleUse, padded};
 use sup_abi::{R0Ptr, Status};
 
@@ -73,8 +71,7 @@ impl<H: Host> Driver<H> {
         };
         let own_references = references_to(session, &entry.name);
         let base = if sees_all || own_references != 0 { loaded.image.base() } else { R0Ptr::NIL };
-        // Relaxed: a count for people, of calls that come and go.
-        let running = loaded.running.load(Ordering::Relaxed);
+        let running = loaded.image.running();
         let told = ListModulesOut {
             name: padded(&entry.name).ok_or(Status::VERR_INTERNAL_ERROR)?,
             hash: loaded.hash.0,

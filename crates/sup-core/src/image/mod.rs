@@ -11,8 +11,7 @@
 //! Identity is the name and the SHA-256 of the file without its signature: other bits under a loaded name
 //! are refused. [`policy`] decides before all else whether a file may be loaded.
 //!
-//! A call whose thread dies in it never returns. The kernel goes on after that, so its image stays: `Live`, with a
-//! reference that nobody gives back ([`Drained::Lost`]).
+//! An image in which a thread died stays `Live`, with a reference that nobody gives back ([`calls`]).
 //!
 //! Invariant: an image is unmapped when no session refers to it and no call runs in it; entry points
 //! are visible only while it is `Live`.
@@ -26,11 +25,13 @@ use sup_abi::{IMAGE_NAME_CHARS_MAX, R0Ptr, Status};
 use sup_alloc::Arc;
 use sup_signature::ContentHash;
 
+use self::calls::Code;
 use self::policy::{Admitted, Signer};
 use self::vmm::VmmEntries;
 use crate::Deadline;
-use crate::host::{EntryPoint, Host, Image, Interruption, ServiceCall, VmmCall, Wait, WaitQueue};
+use crate::host::{EntryPoint, Host, Image, Interruption, Wait, WaitQueue};
 
+pub(crate) mod calls;
 mod linked;
 mod list;
 pub(crate) mod policy;
@@ -151,7 +152,7 @@ pub(crate) struct LoadedImage<H: Host> {
     name: ModuleName,
     hash: ContentHash,
     signer: Signer,
-    image: H::Image,
+    image: Code<H>,
     term: Option<EntryPoint>,
     /// `None` for every other module than the VMM.
     vmm: Option<VmmEntries>,
@@ -161,11 +162,6 @@ pub(crate) struct LoadedImage<H: Host> {
     handler: AtomicU64,
     /// What the module knows itself by.
     module: R0Ptr,
-    /// Calls that run in the image.
-    running: AtomicU64,
-    /// Set when the image waits for `running` to become zero.
-    is_draining: AtomicBool,
-    drained: H::WaitQueue,
 }
 
 impl<H: Host> LoadedImage<H> {
@@ -179,6 +175,7 @@ impl<H: Host> LoadedImage<H> {
         provider: Option<Arc<Self>>,
     ) -> Result<Arc<Self>, sup_alloc::OutOfMemory> {
         let term = image.entry_point("ModuleTerm");
+        let image = Code::try_new(image)?;
         Arc::try_new(Self {
             vmm,
             name,
@@ -189,9 +186,6 @@ impl<H: Host> LoadedImage<H> {
             provider,
             handler: AtomicU64::new(0),
             module,
-            running: AtomicU64::new(0),
-            is_draining: AtomicBool::new(false),
-            drained: H::WaitQueue::default(),
         })
     }
 
@@ -246,86 +240,10 @@ impl<H: Host> LoadedImage<H> {
         Ok(())
     }
 
-    /// Waits until no call runs in the image, or one has died in it; none can begin any more.
-    fn drain(&self, host: &H) -> Drained {
-        /// Who dies wakes nobody.
-        const LOOK_NS: u64 = 250_000_000;
-        // SeqCst: pairs with the two operations in `Call::drop`. Either this thread sees that nothing
-        // runs, or the last call sees that somebody waits.
-        self.is_draining.store(true, Ordering::SeqCst);
-        let end = || match self.running.load(Ordering::SeqCst) {
-            _ if self.image.is_lost() => Some(Drained::Lost),
-            0 => Some(Drained::Idle),
-            _ => None,
-        };
-        loop {
-            let deadline = Deadline::after_nanos(host.now(), LOOK_NS);
-            let wait = Wait { deadline, interruption: Interruption::Ignored };
-            if let Ok(drained) = self.drained.wait(wait, end) {
-                return drained;
-            }
-        }
-    }
-
     /// Calls `ModuleTerm`, if there is one.
     fn terminate(&self) {
         if let Some(term) = self.term {
             self.image.call_term(term, self.module);
-        }
-    }
-}
-
-/// How the calls in an image ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Drained {
-    /// All returned.
-    Idle,
-    /// One never will.
-    Lost,
-}
-
-/// A call that runs in an image, and keeps it mapped.
-pub(crate) struct Call<H: Host> {
-    loaded: Arc<LoadedImage<H>>,
-    entry: EntryPoint,
-}
-
-impl<H: Host> Call<H> {
-    /// Announces a call of the image's service. The caller holds the lock of the session's list, from
-    /// which the image is removed before it is drained.
-    pub(crate) fn begin(loaded: &Arc<LoadedImage<H>>) -> Option<Self> {
-        Some(Self::of(loaded, loaded.handler()?))
-    }
-
-    /// Announces a call of the VMM. The caller holds the lock of the table, in which the image stops being
-    /// live before it is drained.
-    fn begin_vmm(loaded: &Arc<LoadedImage<H>>) -> Option<Self> {
-        Some(Self::of(loaded, loaded.vmm?.ex))
-    }
-
-    fn of(loaded: &Arc<LoadedImage<H>>, entry: EntryPoint) -> Self {
-        // Relaxed: the lock that the caller holds orders it before `drain`.
-        loaded.running.fetch_add(1, Ordering::Relaxed);
-        Self { loaded: loaded.clone(), entry }
-    }
-
-    /// Calls the VMM.
-    pub(crate) fn run_vmm(&self, call: VmmCall<'_>) -> Status {
-        self.loaded.image.call_vmm(self.entry, call)
-    }
-
-    /// Calls the service.
-    pub(crate) fn run(&self, call: ServiceCall<'_>) -> Status {
-        self.loaded.image.call_service(self.entry, call)
-    }
-}
-
-impl<H: Host> Drop for Call<H> {
-    fn drop(&mut self) {
-        // SeqCst: see `LoadedImage::drain`.
-        let was_last = self.loaded.running.fetch_sub(1, Ordering::SeqCst) == 1;
-        if was_last && self.loaded.is_draining.load(Ordering::SeqCst) {
-            self.loaded.drained.wake_all();
         }
     }
 }

@@ -11,9 +11,10 @@
 use sup_abi::{R0Ptr, Status};
 use sup_alloc::{Arc, Vec};
 
+use super::calls::{Call, Drained};
 use super::policy::{Admitted, Signer};
 use super::vmm::{VmmEntries, import, refuse_service};
-use super::{Call, Drained, LoadError, LoadedImage, ModuleName, Rest, checked_name};
+use super::{LoadError, LoadedImage, ModuleName, Rest, checked_name};
 use crate::host::{Host, Image, LogLevel};
 use crate::logger::groups::{Group, LEVEL_1};
 use crate::segments::lock_with_room;
@@ -411,7 +412,7 @@ impl<H: Host> Driver<H> {
     /// Lets the calls in an image end, then its objects and itself. It stays mapped. Nothing ends if a thread died
     /// in it.
     fn take_down(&self, loaded: &LoadedImage<H>) -> Drained {
-        if loaded.drain(self.host()) == Drained::Lost {
+        if loaded.image.drain(self.host(), self.ended_calls()) == Drained::Lost {
             return Drained::Lost;
         }
         self.forget_destructors(loaded);
@@ -469,12 +470,16 @@ impl<H: Host> Driver<H> {
 
     /// Begins a call of the service that `session` loaded and that a field names; the newest image of that
     /// name. `None` if there is no such service.
-    pub(crate) fn begin_service_call(&self, session: &Session<H>, name: &[u8]) -> Option<Call<H>> {
+    pub(crate) fn begin_service_call(
+        &self,
+        session: &Session<H>,
+        name: &[u8],
+    ) -> Option<Call<'_, H>> {
         let list = session.images().lock();
         list.iter()
             .rev()
             .filter(|used| is_terminated(name, used.loaded.name.as_bytes()))
-            .find_map(|used| Call::begin(&used.loaded))
+            .find_map(|used| Call::begin(&used.loaded, self.ended_calls()))
     }
 }
 

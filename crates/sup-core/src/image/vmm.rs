@@ -13,8 +13,9 @@
 use sup_abi::{R0Ptr, Status, VMM_MODULE_NAME};
 use sup_alloc::Arc;
 
+use super::calls::Call;
 use super::table::State;
-use super::{Call, LoadError, LoadedImage, ModuleName};
+use super::{LoadError, LoadedImage, ModuleName};
 use crate::host::{EntryPoint, Host, Image};
 use crate::{Driver, Session};
 
@@ -105,11 +106,11 @@ impl<H: Host> Driver<H> {
     ///
     /// # Errors
     /// `VERR_WRONG_ORDER` while none is loaded.
-    pub(crate) fn begin_vmm_call(&self) -> Result<Call<H>, Status> {
+    pub(crate) fn begin_vmm_call(&self) -> Result<Call<'_, H>, Status> {
         let mut table = self.images().lock();
         let entry = table.find(VMM_MODULE_NAME).ok_or(Status::VERR_WRONG_ORDER)?;
         let State::Live { loaded, .. } = &entry.state else { return Err(Status::VERR_WRONG_ORDER) };
-        Call::begin_vmm(loaded).ok_or(Status::VERR_WRONG_ORDER)
+        Call::begin_vmm(loaded, self.ended_calls()).ok_or(Status::VERR_WRONG_ORDER)
     }
 }
 
