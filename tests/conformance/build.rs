@@ -22,6 +22,8 @@ const MODULES: &[(&str, &str, &[&str])] = &[
     ("panic_init", "panic.c", &["-DIN_INIT"]),
     ("registering_init", "init.c", &["-DSTATUS=-225", "-DREGISTER"]),
     ("importing", "importing.c", &[]),
+    // The header's own way to the page is a relocation of code, of which linkers warn.
+    ("gip", "gip.c", &["-Wl,-z,notext"]),
     ("probes", "probes.c", &[]),
     ("tracer", "tracer.c", &[]),
     ("traced", "traced.c", &[]),

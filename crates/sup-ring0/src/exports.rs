@@ -33,6 +33,8 @@ pub struct Export {
 enum Value {
     Function(*const ()),
     Absolute(Absolute),
+    /// Where the data lies, which the running driver knows.
+    Data(fn() -> u64),
 }
 
 // SAFETY: the address is that of a function, which is there for every thread and never changes.
@@ -41,11 +43,12 @@ unsafe impl Send for Export {}
 unsafe impl Sync for Export {}
 
 impl Export {
-    /// Where it is, or what its address is to be.
+    /// Where it is, or what its address is to be; 0 for data while no driver runs.
     pub fn address(&self, segments: Segments) -> u64 {
         match self.value {
             Value::Function(address) => address.addr() as u64,
             Value::Absolute(value) => value(segments).into(),
+            Value::Data(place) => place(),
         }
     }
 }
@@ -56,9 +59,14 @@ pub fn find(exports: &[Export], segments: Segments, name: &str) -> Option<u64> {
 }
 
 macro_rules! exports {
-    (absolute { $($absolute:literal => $value:expr,)* } $($name:literal => $function:expr,)*) => {
+    (
+        absolute { $($absolute:literal => $value:expr,)* }
+        data { $($data:literal => $place:expr,)* }
+        $($name:literal => $function:expr,)*
+    ) => {
         &[
             $(Export { name: $absolute, value: Value::Absolute($value) },)*
+            $(Export { name: $data, value: Value::Data($place) },)*
             $(Export { name: $name, value: Value::Function($function) },)*
         ]
     };
@@ -85,6 +93,10 @@ impl<R: Native> Table<R> {
             "SUPR0AbsKernelES" => |segments| segments.es,
             "SUPR0AbsKernelFS" => |segments| segments.fs,
             "SUPR0AbsKernelGS" => |segments| segments.gs,
+        }
+        data {
+            "g_SUPGlobalInfoPage" => gip::page_place::<R>,
+            "g_pSUPGlobalInfoPage" => gip::pointer_place::<R>,
         }
         "SUPR0Printf" => printf::supr0_printf::<R> as *const (),
         "SUPR0ModulePanic" => panic::module_panic::<R> as *const (),

@@ -40,6 +40,8 @@ images! {
     REGISTERING_INIT = "registering_init";
     /// Imports from VMMR0.
     IMPORTING = "importing";
+    /// Reads the Global Information Page in each of the header's ways.
+    GIP = "gip";
     /// Has probes of `supdrv/probe.h`.
     PROBES = "probes";
     /// Registers a tracer.
@@ -56,6 +58,8 @@ images! {
 pub(crate) const INIT_HANDLER: &str = "initServiceReqHandler";
 /// The handler of the modules made of `panic.c`.
 pub(crate) const PANIC_HANDLER: &str = "panicServiceReqHandler";
+/// The handler of [`GIP`].
+pub(crate) const GIP_HANDLER: &str = "gipServiceReqHandler";
 /// The handler of [`IMPORTING`].
 pub(crate) const IMPORTING_HANDLER: &str = "importingServiceReqHandler";
 /// The handler of the modules made of `refused.c`.

@@ -7,11 +7,10 @@ use zerocopy::{FromBytes, Immutable, Unaligned};
 
 use super::error::{ElfError, Table, name};
 use super::format::{
-    DF_TEXTREL, DT_AUXILIARY, DT_FILTER, DT_FINI, DT_FINI_ARRAYSZ, DT_FLAGS, DT_GNU_HASH, DT_HASH,
-    DT_INIT, DT_INIT_ARRAYSZ, DT_JMPREL, DT_NEEDED, DT_NULL, DT_PLTREL, DT_PLTRELSZ,
-    DT_PREINIT_ARRAYSZ, DT_REL, DT_RELA, DT_RELAENT, DT_RELASZ, DT_RELR, DT_STRSZ, DT_STRTAB,
-    DT_SYMENT, DT_SYMTAB, DT_TEXTREL, DynamicEntry, PT_DYNAMIC, ProgramHeader, Relocation,
-    SymbolEntry,
+    DT_AUXILIARY, DT_FILTER, DT_FINI, DT_FINI_ARRAYSZ, DT_GNU_HASH, DT_HASH, DT_INIT,
+    DT_INIT_ARRAYSZ, DT_JMPREL, DT_NEEDED, DT_NULL, DT_PLTREL, DT_PLTRELSZ, DT_PREINIT_ARRAYSZ,
+    DT_REL, DT_RELA, DT_RELAENT, DT_RELASZ, DT_RELR, DT_STRSZ, DT_STRTAB, DT_SYMENT, DT_SYMTAB,
+    DynamicEntry, PT_DYNAMIC, ProgramHeader, Relocation, SymbolEntry,
 };
 use super::hash::HashTable;
 use super::layout::Layout;
@@ -58,8 +57,6 @@ impl<'l, 'a> Dynamic<'l, 'a> {
                 }
                 DT_REL => return Err(ElfError::RelocationFormat { tag: "DT_REL" }),
                 DT_RELR => return Err(ElfError::RelocationFormat { tag: "DT_RELR" }),
-                DT_TEXTREL => return Err(ElfError::TextRelocations),
-                DT_FLAGS if value & DF_TEXTREL != 0 => return Err(ElfError::TextRelocations),
                 tag if value != 0 => {
                     if let Some(tag) = constructor(tag) {
                         return Err(ElfError::Constructors { tag });

@@ -165,7 +165,6 @@ pub enum ElfError {
     Constructors {
         tag: &'static str,
     },
-    TextRelocations,
     RelocationFormat {
         tag: &'static str,
     },
@@ -388,9 +387,6 @@ impl fmt::Display for ElfError {
                 "the image has constructors or destructors ({tag}), which nobody would call; \
                  ModuleInit and ModuleTerm take their place"
             ),
-            Self::TextRelocations => f.write_str(
-                "the image has relocations in code (DT_TEXTREL); a module is compiled with -fPIC",
-            ),
             Self::RelocationFormat { tag } => {
                 write!(f, "the image has relocations of a format other than Elf64_Rela ({tag})")
             }
@@ -453,7 +449,10 @@ impl fmt::Display for ElfError {
                 write!(f, "the relocation of {address:#x} does not lie in a segment")
             }
             Self::RelocationInCode { address } => {
-                write!(f, "the relocation of {address:#x} would change code")
+                write!(
+                    f,
+                    "the relocation of {address:#x} would change code; a module is compiled with -fPIC"
+                )
             }
             Self::RelocationInConstants { address } => {
                 write!(f, "the relocation of {address:#x} would change a read-only segment")

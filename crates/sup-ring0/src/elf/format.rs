@@ -105,18 +105,14 @@ pub(super) const DT_INIT: u64 = 12;
 pub(super) const DT_FINI: u64 = 13;
 pub(super) const DT_REL: u64 = 17;
 pub(super) const DT_PLTREL: u64 = 20;
-pub(super) const DT_TEXTREL: u64 = 22;
 pub(super) const DT_JMPREL: u64 = 23;
 pub(super) const DT_INIT_ARRAYSZ: u64 = 27;
 pub(super) const DT_FINI_ARRAYSZ: u64 = 28;
-pub(super) const DT_FLAGS: u64 = 30;
 pub(super) const DT_PREINIT_ARRAYSZ: u64 = 33;
 pub(super) const DT_RELR: u64 = 36;
 pub(super) const DT_GNU_HASH: u64 = 0x6fff_fef5;
 pub(super) const DT_AUXILIARY: u64 = 0x7fff_fffd;
 pub(super) const DT_FILTER: u64 = 0x7fff_ffff;
-
-pub(super) const DF_TEXTREL: u64 = 4;
 
 /// `Elf64_Dyn`.
 #[derive(Debug, FromBytes, Immutable, KnownLayout, Unaligned)]

@@ -8,8 +8,8 @@
 //!
 //! What ring 0 has no use for is refused rather than ignored, since ignoring it would run a
 //! module in a world it was not built for: dependencies on libraries, constructors, thread-local
-//! storage, text relocations, pages both writable and executable. Symbol versions are the one
-//! exception: there is a single driver to bind to, so they carry no information here.
+//! storage, relocations of code other than the header's own, pages both writable and executable. Symbol
+//! versions are the one exception: there is a single driver to bind to, so they carry no information here.
 //!
 //! The file comes from ring 3 and is hostile until checked. Nothing here allocates, panics or
 //! contains unsafe code; all reads are bounded by slices and all arithmetic is checked.

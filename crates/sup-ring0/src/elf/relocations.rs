@@ -4,6 +4,10 @@
 //! 64-bit word of a writable segment. Everything else would mean that the module was compiled for
 //! another purpose, and a word in a segment that is not writable would mean that its code or
 //! constants cannot be shared or verified.
+//!
+//! One word in code may be filled all the same: the operand of the instruction that the header itself writes
+//! where a module names `g_pSUPGlobalInfoPage` ([`is_page_operand`]). What it becomes is the driver's to say,
+//! and the instruction stays the one that was verified.
 
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::U64;
@@ -33,7 +37,7 @@ impl<'a> Relocations<'a> {
     ) -> Result<Self, ElfError> {
         let relocations = Self { tables };
         for relocation in relocations.iter() {
-            target(layout, relocation)?;
+            target(layout, symbols, relocation)?;
             let symbol = relocation.symbol.get();
             if symbol as usize >= symbols.len() && symbol != 0 {
                 return Err(ElfError::RelocationSymbol {
@@ -66,7 +70,7 @@ impl<'a> Relocations<'a> {
                     .wrapping_add_signed(addend),
                 _ => symbol_value(layout, symbols, relocation, base, resolve)?,
             };
-            let offset = target(layout, relocation)?;
+            let offset = target(layout, symbols, relocation)?;
             image
                 .get_mut(offset..)
                 .and_then(|tail| U64::new(value).write_to_prefix(tail).ok())
@@ -81,7 +85,11 @@ impl<'a> Relocations<'a> {
 }
 
 /// The image offset of the word that a relocation writes, which must be one that may be written.
-fn target(layout: &Layout<'_>, relocation: &Relocation) -> Result<usize, ElfError> {
+fn target(
+    layout: &Layout<'_>,
+    symbols: &Symbols<'_>,
+    relocation: &Relocation,
+) -> Result<usize, ElfError> {
     let (address, kind) = (relocation.address.get(), relocation.kind.get());
     match kind {
         R_X86_64_NONE => return Ok(0),
@@ -92,9 +100,32 @@ fn target(layout: &Layout<'_>, relocation: &Relocation) -> Result<usize, ElfErro
     match layout.load_of(address, WORD_SIZE).map(|load| load.protection) {
         None => Err(outside),
         Some(Protection::ReadWrite) => layout.offset(address).ok_or(outside),
+        Some(Protection::ReadExecute) if is_page_operand(layout, symbols, relocation) => {
+            layout.offset(address).ok_or(outside)
+        }
         Some(Protection::ReadExecute) => Err(ElfError::RelocationInCode { address }),
         Some(Protection::Read) => Err(ElfError::RelocationInConstants { address }),
     }
+}
+
+/// The data whose address the header's code holds.
+const PAGE: &str = "g_SUPGlobalInfoPage";
+/// `movabs $0, %rax`, as linkers leave it to be filled.
+const LOAD_PAGE: [u8; 10] = [0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Whether a relocation fills the operand of the header's `movabs $g_SUPGlobalInfoPage, %rax`, and no more.
+fn is_page_operand(layout: &Layout<'_>, symbols: &Symbols<'_>, relocation: &Relocation) -> bool {
+    let opcode_bytes = (LOAD_PAGE.len() as u64).saturating_sub(WORD_SIZE);
+    let start = relocation.address.get().checked_sub(opcode_bytes);
+    let code = start.and_then(|start| layout.contents(start, LOAD_PAGE.len() as u64));
+    let names_page = matches!(
+        symbols.binding(layout, relocation.symbol.get()),
+        Some(Binding::Import(import)) if import.name == PAGE
+    );
+    relocation.kind.get() == R_X86_64_64
+        && relocation.addend.get() == 0
+        && code == Some(&LOAD_PAGE)
+        && names_page
 }
 
 /// The address or number that the symbol of a relocation stands for.

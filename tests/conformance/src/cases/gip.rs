@@ -15,7 +15,7 @@ use super::semaphores::monotonic_ns;
 use crate::backend::Backend;
 use crate::case::{Stop, Verdict, cases, check, same};
 use crate::client::Client;
-use crate::probe::{NO_SESSION, OWN, Probe, op};
+use crate::probe::{GIP, GIP_HANDLER, NO_SESSION, OWN, Probe, op};
 use crate::process::{protection, with_little_address_space};
 use crate::threads::PATIENCE;
 
@@ -43,6 +43,9 @@ cases! { Gip {
     physical_address_is_that_of_a_page:
         "The page's physical address is aligned, not NIL, the same for all (spec 5.3).",
     ring_zero_sees_the_page: "SUPGetGIP gives ring 0 the same page (spec 5.3).",
+    ring_zero_names_the_page_as_data:
+        "The header's g_pSUPGlobalInfoPage and its g_SUPGlobalInfoPage are what SUPGetGIP answers, and the \
+         driver's variable is found by name (spec 6.3, 9.4).",
     ring_zero_maps_for_its_session:
         "SUPR0GipMap answers the mapping of the calling process and the physical address; one \
          SUPR0GipUnmap undoes all maps (spec 5.3).",
@@ -327,6 +330,18 @@ fn ring_zero_sees_the_page(backend: &dyn Backend) -> Verdict {
     same!(facts[7], u64::from(SUPGLOBALINFOPAGE_MAGIC));
     let of_first = u64::from(page.cpus[0].u32TransactionId.load(Acquire));
     check!(facts[3].abs_diff(of_first) < 100, "{} and {of_first}", facts[3]);
+    Ok(())
+}
+
+fn ring_zero_names_the_page_as_data(backend: &dyn Backend) -> Verdict {
+    let client = Client::connect(backend)?;
+    client.load(GIP, "gip", GIP_HANDLER)?;
+    for (operation, way) in
+        ["the macro", "the data", "the driver's variable", "the magic"].into_iter().enumerate()
+    {
+        let status = client.call_service("gip", operation as u32, 0, &mut [])?;
+        same!(status, Status::VINF_SUCCESS, "{way}");
+    }
     Ok(())
 }
 

@@ -63,7 +63,7 @@ const NAMES: [&str; 6] = ["", "SUPR0Printf", "SUPR0New", "absolute", "ModuleInit
 pub(super) const R_OFFSET: usize = 0;
 pub(super) const R_TYPE: usize = 8;
 pub(super) const R_SYMBOL: usize = 12;
-const R_ADDEND: usize = 16;
+pub(super) const R_ADDEND: usize = 16;
 
 /// Where the tables are, as addresses and file offsets alike.
 pub(super) const HASH: usize = 0x200;
@@ -87,6 +87,14 @@ pub(super) struct Image {
 }
 
 impl Image {
+    /// Lets the import be the Global Information Page. Its hash stays, which nobody looks imports up by.
+    pub(super) fn rename_import(&mut self) {
+        const NAME: &[u8] = b"g_SUPGlobalInfoPage\0";
+        let place = STRINGS + STRINGS_SIZE - NAME.len() - 1;
+        self.bytes[place..place + NAME.len()].copy_from_slice(NAME);
+        self.put32(symbol(IMPORT, ST_NAME), (place - STRINGS) as u32);
+    }
+
     /// An image that loads.
     pub(super) fn good() -> Self {
         let mut image = Self { bytes: vec![0; FILE_SIZE] };

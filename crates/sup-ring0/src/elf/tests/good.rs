@@ -6,7 +6,9 @@ use std::vec::Vec;
 
 use sup_abi::Status;
 
-use super::builder::{GNU_HASH, HASH, Image, P_MEMSZ, P_VADDR, RELRO, header};
+use super::builder::{
+    GNU_HASH, HASH, Image, P_MEMSZ, P_VADDR, R_ADDEND, R_OFFSET, RELRO, header, relocation,
+};
 use crate::elf::hash::{gnu_hash, system_v_hash};
 use crate::elf::{Elf, ElfError, Import, Protection, Segment, Symbol, format};
 
@@ -71,6 +73,23 @@ fn relocates_every_word() {
     assert_eq!(word(&memory, 0x3001), BASE + 0x1000, "own function");
     assert_eq!(memory[0x1000..0x1005], [0xf3, 0x0f, 0x1e, 0xfa, 0xc3], "code is copied");
     assert!(memory[0x3009..].iter().all(|&byte| byte == 0), "the rest stays zero");
+}
+
+/// `g_pSUPGlobalInfoPage`, as the header has it for ring 0.
+#[test]
+fn fills_the_headers_instruction_for_the_page() {
+    let mut image = Image::good();
+    image.rename_import();
+    image.bytes[0x1000..0x100a].copy_from_slice(&[0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0]);
+    image.put64(relocation(2, R_OFFSET), 0x1002);
+    image.put64(relocation(2, R_ADDEND), 0);
+    let elf = Elf::parse(&image.bytes).unwrap();
+    let mut memory = vec![0; elf.image_size()];
+    elf.load(&mut memory, BASE, &mut |name| (name == "g_SUPGlobalInfoPage").then_some(PRINTF))
+        .unwrap();
+    assert_eq!(memory[0x1000..0x1002], [0x48, 0xb8], "the instruction stays");
+    assert_eq!(word(&memory, 0x1002), PRINTF);
+    assert!(memory[0x100a..0x1100].iter().all(|&byte| byte == 0), "nothing behind it");
 }
 
 #[test]

@@ -66,14 +66,6 @@ fn cannot_load_constructors() {
 }
 
 #[test]
-fn cannot_load_text_relocations() {
-    for (tag, value) in [(format::DT_TEXTREL, 0), (format::DT_FLAGS, format::DF_TEXTREL)] {
-        let error = refused(|image| image.set_dynamic(tag, value));
-        assert_eq!(error, ElfError::TextRelocations);
-    }
-}
-
-#[test]
 fn cannot_load_other_relocation_formats() {
     for (tag, text) in [(format::DT_REL, "DT_REL"), (format::DT_RELR, "DT_RELR")] {
         let error = refused(|image| image.set_dynamic(tag, 0x500));
@@ -273,6 +265,39 @@ fn cannot_load_relocation_outside_segments() {
 fn cannot_load_relocation_of_code() {
     let error = refused(|image| image.put64(relocation(0, R_OFFSET), 0x1000));
     assert_eq!(error, ElfError::RelocationInCode { address: 0x1000 });
+}
+
+/// Only the header's own instruction may be filled, for the page alone, and nothing behind it.
+#[test]
+fn cannot_load_relocation_of_other_code() {
+    let operand = 0x1000 + 2;
+    // What is loaded, which relocation names it, what lies there, what is added.
+    let refuse = |movabs: [u8; 10], index: usize, place: u64, addend: u64| {
+        let error = refused(|image| {
+            image.rename_import();
+            image.bytes[0x1000..0x100a].copy_from_slice(&movabs);
+            image.put64(relocation(index, R_OFFSET), place);
+            image.put64(relocation(index, R_ADDEND), addend);
+        });
+        assert_eq!(error, ElfError::RelocationInCode { address: place });
+    };
+    let page = [0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0];
+    refuse([0x48, 0xb9, 0, 0, 0, 0, 0, 0, 0, 0], 2, operand, 0);
+    refuse([0x48, 0xb8, 0, 0, 0, 0, 0, 0, 0, 1], 2, operand, 0);
+    refuse(page, 2, operand, 8);
+    refuse(page, 2, operand - 1, 0);
+    refuse(page, 2, operand + 1, 0);
+    refuse(page, 2, 0x1000, 0);
+    // A word of its own, an own variable, another import, another type.
+    for index in [0, 1, 3] {
+        refuse(page, index, operand, 0);
+    }
+    let error = refused(|image| {
+        image.bytes[0x1000..0x100a].copy_from_slice(&page);
+        image.put64(relocation(2, R_OFFSET), operand);
+        image.put64(relocation(2, R_ADDEND), 0);
+    });
+    assert_eq!(error, ElfError::RelocationInCode { address: operand }, "another import");
 }
 
 #[test]
