@@ -15,6 +15,9 @@ static void checkClosed(void)
     RTHCPHYS         Phys  = 1;
     SUPPAGE          Page;
     uint32_t         fCaps = 7;
+    char             szName[65];
+    SUPVMMR0REQHDR     Vmm     = { 0, sizeof(Vmm) };
+    SUPR0SERVICEREQHDR Service = { 0, sizeof(Service) };
 
     CHECK(SUPGetGIP() == NULL);
     CHECK(g_pSUPGlobalInfoPage == NULL);
@@ -53,6 +56,30 @@ static void checkClosed(void)
     CHECK_RC(SUPR3CallVMMR0(NULL, 0, 3, NULL), VERR_INVALID_HANDLE);
     CHECK_RC(SUPR3CallVMMR0Fast(NULL, SUP_VMMR0_DO_NOP, 0), VERR_EBADF);
     CHECK_RC(SUPR3SetVMForFastIOCtl(NULL), VERR_INVALID_HANDLE);
+
+    /* What the library can tell by itself comes before the device. */
+    CHECK_RC(SUPR3CallVMMR0(NULL, 0, SUP_VMMR0_DO_NOP, NULL), VERR_INTERNAL_ERROR);
+    CHECK_RC(SUPR3CallVMMR0Fast(NULL, SUP_VMMR0_DO_NOP + 1, 0), VERR_INTERNAL_ERROR);
+    CHECK_RC(SUPR3CallVMMR0Ex(NULL, 0, 3, 0, BAD(PSUPVMMR0REQHDR)), VERR_INVALID_POINTER);
+    CHECK_RC(SUPR3CallVMMR0Ex(NULL, 0, 3, 0, &Vmm), VERR_INVALID_MAGIC);
+    Vmm.cbReq = 512 * 1024 + 1;
+    CHECK_RC(SUPR3CallVMMR0Ex(NULL, 0, 3, 0, &Vmm), VERR_OUT_OF_RANGE);
+    Vmm.u32Magic = SUPVMMR0REQHDR_MAGIC;
+    Vmm.cbReq    = 0;
+    CHECK_RC(SUPR3CallVMMR0Ex(NULL, 0, 3, 0, &Vmm), VERR_INVALID_HANDLE);
+    CHECK_RC(SUPR3CallR0Service("hello", 28, 0, 0, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3CallR0Service("hello", 5, 0, 0, BAD(PSUPR0SERVICEREQHDR)), VERR_INVALID_POINTER);
+    CHECK_RC(SUPR3CallR0Service("hello", 5, 0, 0, &Service), VERR_INVALID_MAGIC);
+    Service.cbReq = 4032;
+    CHECK_RC(SUPR3CallR0Service("hello", 5, 0, 0, &Service), VERR_INTERNAL_ERROR);
+    Service.u32Magic = SUPR0SERVICEREQHDR_MAGIC;
+    Service.cbReq    = 0;
+    CHECK_RC(SUPR3CallR0Service("hello", 5, 0, 0, &Service), VERR_INVALID_HANDLE);
+    memset(szName, 'n', 64);
+    szName[64] = '\0';
+    CHECK_RC(SUPR3GetSymbolR0(&hEvent, szName, &pv), VERR_SYMBOL_NOT_FOUND);
+    szName[63] = '\0';
+    CHECK_RC(SUPR3GetSymbolR0(&hEvent, szName, &pv), VERR_INVALID_HANDLE);
 
     CHECK_RC(SUPR3Term(0), VERR_WRONG_ORDER);
     CHECK_RC(SUPR3Term(1), VERR_WRONG_ORDER);

@@ -63,6 +63,7 @@ static void checkLoad(void)
     CHECK_RC(SUPR3GetSymbolR0(pvBase, "g_szHelloVersion", &pvValue), VINF_SUCCESS);
     CHECK(pvValue != NULL);
     CHECK_RC(SUPR3GetSymbolR0(pvBase, "no such symbol", &pvValue), VERR_SYMBOL_NOT_FOUND);
+    CHECK_RC(SUPR3GetSymbolR0(pvBase, "no UTF-8: \xff", &pvValue), VERR_SYMBOL_NOT_FOUND);
     CHECK(pvValue == NULL);
     CHECK_RC(SUPR3GetSymbolR0(pvBase, (const char *)7, &pvValue), VERR_SYMBOL_NOT_FOUND);
     CHECK_RC(SUPR3GetSymbolR0(pvBase, NULL, &pvValue), VERR_SYMBOL_NOT_FOUND);
@@ -88,6 +89,10 @@ static void checkService(void)
     CHECK_RC(SUPR3LoadServiceModule("/no/such/file", NULL, NULL, NULL), VERR_INVALID_PARAMETER);
     CHECK_RC(SUPR3LoadServiceModule("/no/such/file", "hello", "handler", &pvBase), VERR_FILE_NOT_FOUND);
     CHECK_RC(SUPR3LoadServiceModule(g_szHello, "hello", "", &pvBase), VERR_SYMBOL_NOT_FOUND);
+    /* A handler without a name is looked for when everything else is there. */
+    CHECK_RC(SUPR3LoadServiceModule(NULL, "hello", "", &pvBase), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadServiceModule("/no/such/file", "hello", "", &pvBase), VERR_FILE_NOT_FOUND);
+    CHECK_RC(SUPR3LoadServiceModule("/no/such/file", "VMMR0.r0", "", &pvBase), VERR_INTERNAL_ERROR);
     CHECK_RC(SUPR3LoadServiceModule(g_szHello, "hello", "noSuchHandler", &pvBase), VERR_SYMBOL_NOT_FOUND);
     CHECK_RC(SUPR3LoadServiceModule(g_szHello, "VMMR0.r0", "helloServiceReqHandler", &pvBase), VERR_INTERNAL_ERROR);
     CHECK_RC(SUPR3CallR0Service("hello", 5, HELLO_OP_NOP, 0, NULL), VERR_SUPDRV_SERVICE_NOT_FOUND);

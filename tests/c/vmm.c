@@ -13,6 +13,7 @@ static void checkCalls(void)
     VMMR0VMREQ     Vm;
     PVMR0          pVM;
     struct { SUPVMMR0REQHDR Hdr; unsigned char ab[8192]; } Big;
+    static uint32_t const s_acbLimits[] = { sizeof(SUPVMMR0REQHDR), 4047, 4048, 512 * 1024 };
 
     CHECK_RC(SUPR3CallVMMR0(NULL, 0, VMMR0_OP_NOP, NULL), VINF_SUCCESS);
     CHECK_RC(SUPR3CallVMMR0(NULL, 0, VMMR0_OP_STATUS, (void *)(uintptr_t)99), 99);
@@ -45,6 +46,20 @@ static void checkCalls(void)
     Big.Hdr.cbReq    = sizeof(Big);
     CHECK_RC(SUPR3CallVMMR0Ex(NULL, 0, VMMR0_OP_INVERT, (uint32_t)-5, &Big.Hdr), -5);
     CHECK(Big.ab[0] == 0xff && Big.ab[sizeof(Big.ab) - 1] == 0xff);
+
+    /* On either side of the step between the two requests, and the largest. */
+    for (unsigned i = 0; i < sizeof(s_acbLimits) / sizeof(s_acbLimits[0]); i++)
+    {
+        uint32_t const cb  = s_acbLimits[i];
+        unsigned char *pab = (unsigned char *)calloc(1, cb);
+        if (!pab)
+            abort();
+        ((PSUPVMMR0REQHDR)pab)->u32Magic = SUPVMMR0REQHDR_MAGIC;
+        ((PSUPVMMR0REQHDR)pab)->cbReq    = cb;
+        CHECK_RC(SUPR3CallVMMR0Ex(NULL, 0, VMMR0_OP_INVERT, 7, (PSUPVMMR0REQHDR)pab), 7);
+        CHECK(cb == sizeof(SUPVMMR0REQHDR) || pab[cb - 1] == 0xff);
+        free(pab);
+    }
 
     /* Without a VM there is no fast call. */
     CHECK_RC(SUPR3CallVMMR0Fast(NULL, SUP_VMMR0_DO_NOP, 0), VERR_INTERNAL_ERROR);

@@ -11,7 +11,7 @@ use std::ptr;
 use sup::raw::{self, ServiceName};
 use sup_abi::{
     IMAGE_NAME_CHARS_MAX, R0Ptr, RTERRINFO, SERVICE_NAME_CHARS_MAX, SUPR0SERVICEREQHDR,
-    SUPR0SERVICEREQHDR_MAGIC, Status, VMM_MODULE_NAME,
+    SUPR0SERVICEREQHDR_MAGIC, SYMBOL_NAME_CHARS_MAX, Status, VMM_MODULE_NAME,
 };
 
 use crate::calls::Call;
@@ -31,7 +31,7 @@ const SERVICE_PACKET_BYTES_MAX: u32 = 4031;
 unsafe fn load(
     file: *const c_char,
     name: *const c_char,
-    handler: &str,
+    handler: Option<&str>,
     base: *mut *mut c_void,
     info: &ErrorInfo,
 ) -> Result<Status, Status> {
@@ -49,13 +49,16 @@ unsafe fn load(
     if file.is_empty() {
         return Err(Status::VERR_INVALID_PARAMETER);
     }
-    if !handler.is_empty() && name == VMM_MODULE_NAME {
+    if handler.is_some() && name == VMM_MODULE_NAME {
         return Err(Status::VERR_INTERNAL_ERROR);
     }
     base.put(ptr::null_mut());
     let image = raw::read_module(Path::new(file)).map_err(|error| info.fill(&error))?;
     let call = Call::begin()?;
-    let loaded = raw::load_module(&call.session, &image, name, handler);
+    if handler == Some("") {
+        return Err(Status::VERR_SYMBOL_NOT_FOUND);
+    }
+    let loaded = raw::load_module(&call.session, &image, name, handler.unwrap_or_default());
     let loaded = loaded.map_err(|error| info.fill(&error))?;
     if name == VMM_MODULE_NAME {
         let mut vmm = call.vmm.lock();
@@ -95,20 +98,17 @@ c_functions! {
         // SAFETY: the caller's structure, if it gives one.
         let info = unsafe { ErrorInfo::cleared(pErrInfo) };
         // SAFETY: the caller gives strings, and has room for an address.
-        unsafe { load(pszFilename, pszModule, "", ppvImageBase, &info) }
+        unsafe { load(pszFilename, pszModule, None, ppvImageBase, &info) }
     }
 
     /// Loads a module whose function `pszSrvReqHandler` serves requests.
     status fn SUPR3LoadServiceModule(pszFilename: *const c_char, pszModule: *const c_char, pszSrvReqHandler: *const c_char, ppvImageBase: *mut *mut c_void) {
         // SAFETY: the caller gives a string.
         let handler = unsafe { text(pszSrvReqHandler) }.map_err(|_| Status::VERR_INVALID_PARAMETER)?;
-        if handler.is_empty() {
-            return Err(Status::VERR_SYMBOL_NOT_FOUND);
-        }
         // SAFETY: no structure.
         let info = unsafe { ErrorInfo::cleared(ptr::null_mut()) };
         // SAFETY: the caller gives strings, and has room for an address.
-        unsafe { load(pszFilename, pszModule, handler, ppvImageBase, &info) }
+        unsafe { load(pszFilename, pszModule, Some(handler), ppvImageBase, &info) }
     }
 
     /// Gives a reference to a module back.
@@ -124,8 +124,12 @@ c_functions! {
         if pszSymbol.addr() < ORDINALS {
             return Err(Status::VERR_SYMBOL_NOT_FOUND);
         }
+        check(pszSymbol)?;
         // SAFETY: the caller gives a string.
-        let name = unsafe { text(pszSymbol) }?;
+        let name = unsafe { text(pszSymbol) }.map_err(|_| Status::VERR_SYMBOL_NOT_FOUND)?;
+        if name.len() > SYMBOL_NAME_CHARS_MAX {
+            return Err(Status::VERR_SYMBOL_NOT_FOUND);
+        }
         let base = R0Ptr::new(pvImageBase.addr() as u64);
         let address = raw::symbol(&Call::begin()?.session, base, name)?;
         value.put(address.get() as usize as *mut c_void);
@@ -138,7 +142,7 @@ c_functions! {
         // SAFETY: no structure.
         let info = unsafe { ErrorInfo::cleared(ptr::null_mut()) };
         // SAFETY: the caller gives a string; the name is terminated.
-        unsafe { load(pszFilename, c"VMMR0.r0".as_ptr(), "", &raw mut base, &info) }
+        unsafe { load(pszFilename, c"VMMR0.r0".as_ptr(), None, &raw mut base, &info) }
     }
 
     /// Gives a reference to the hypervisor's module back.
@@ -155,8 +159,8 @@ c_functions! {
     status fn SUPR3CallR0Service(pszService: *const c_char, cchService: usize, uOperation: u32, u64Arg: u64, pReqHdr: *mut SUPR0SERVICEREQHDR) {
         // SAFETY: the caller gives a name of so many bytes.
         let name = unsafe { service_name(pszService, cchService) }?;
-        let call = Call::begin()?;
         if pReqHdr.is_null() {
+            let call = Call::begin()?;
             return Ok(raw::call_service(&call.session, name, uOperation, u64Arg, &mut [])?);
         }
         if !is_plausible(pReqHdr) {
@@ -170,6 +174,8 @@ c_functions! {
         if header.u32Magic != SUPR0SERVICEREQHDR_MAGIC {
             return Err(Status::VERR_INVALID_MAGIC);
         }
+        // What is left to find is the driver's.
+        let call = Call::begin()?;
         if (header.cbReq as usize) < size_of_val(&header) {
             return Err(Status::VERR_INVALID_PARAMETER);
         }

@@ -31,9 +31,8 @@ unsafe fn call_vmm(
     if operation <= SUP_VMMR0_DO_NOP {
         return Err(Status::VERR_INTERNAL_ERROR);
     }
-    let call = Call::begin()?;
     if packet.is_null() {
-        return Ok(call.session.call_vmm(vm, cpu, operation, argument)?);
+        return Ok(Call::begin()?.session.call_vmm(vm, cpu, operation, argument)?);
     }
     check(packet)?;
     // SAFETY: the caller's promise.
@@ -44,6 +43,8 @@ unsafe fn call_vmm(
     if header.u32Magic != SUPVMMR0REQHDR_MAGIC {
         return Err(Status::VERR_INVALID_MAGIC);
     }
+    // What is left to find is the driver's.
+    let call = Call::begin()?;
     if (header.cbReq as usize) < size_of_val(&header) {
         return Err(Status::VERR_INVALID_PARAMETER);
     }

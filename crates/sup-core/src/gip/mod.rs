@@ -52,6 +52,9 @@ pub const UPDATE_HZ: u32 = 100;
 pub const NO_CPU: u16 = 0xffff;
 /// `u64CpuHz` of an entry that was never updated: 4 GiB + 1.
 pub const NEVER_UPDATED_HZ: u64 = 0x1_0000_0001;
+/// Counter ticks in an interval, newest and in the history, of an entry that was never updated: what such a
+/// frequency makes.
+const NEVER_UPDATED_TICKS: u32 = (0x1_0000_0000 / UPDATE_HZ as u64) as u32;
 /// `u32TransactionId` of an entry that was never updated.
 const FIRST_TRANSACTION: u32 = 2;
 
@@ -111,12 +114,8 @@ impl<H: Host> Gip<H> {
         let now = host.now();
         // Relaxed throughout: nobody has the page yet; handing it out orders.
         let relaxed = Ordering::Relaxed;
-        for (index, entry) in self.memory.cpus().iter().enumerate() {
+        for entry in self.memory.cpus() {
             initialise_entry(entry, now, host.tsc());
-            let updater = self.updaters.get(index).or_else(|| self.updaters.first());
-            if let Some(updater) = updater {
-                entry.u32UpdateIntervalTSC.store(updater.lock().line().interval_tsc, relaxed);
-            }
         }
         for slot in page.aiCpuFromApicId.iter().chain(&page.aiCpuFromCpuSetIdx) {
             slot.store(NO_CPU, relaxed);
@@ -308,6 +307,10 @@ fn initialise_entry(entry: &SUPGIPCPU, now: Nanoseconds, tsc: u64) {
     entry.u64NanoTS.store(now.get(), relaxed);
     entry.u64TSC.store(tsc, relaxed);
     entry.u64CpuHz.store(NEVER_UPDATED_HZ, relaxed);
+    entry.u32UpdateIntervalTSC.store(NEVER_UPDATED_TICKS, relaxed);
+    for slot in &entry.au32TSCHistory {
+        slot.store(NEVER_UPDATED_TICKS, relaxed);
+    }
     entry.enmState.store(SUPGIPCPUSTATE::Invalid.into(), relaxed);
     entry.idCpu.store(CpuId::NIL.get(), relaxed);
     entry.iCpuSet.store(-1, relaxed);

@@ -6,7 +6,10 @@ use core::sync::atomic::Ordering;
 
 use sup_alloc::Arc;
 
-use super::NEVER_UPDATED_HZ;
+use sup_abi::Nanoseconds;
+
+use super::update::{self, Updater};
+use super::{NEVER_UPDATED_HZ, UPDATE_INTERVAL};
 use crate::Driver;
 use crate::host::{CpuIdentity, GipMemory, Host};
 use crate::testing::TestHost;
@@ -18,6 +21,34 @@ fn four_processors() -> Arc<Driver<TestHost>> {
     let driver = Driver::start(host).unwrap();
     driver.host().on_each_cpu(&mut |cpu| driver.cpu_comes(cpu));
     driver
+}
+
+/// Spec 5.1, step 5, and 5.4, steps 6 and 7.
+#[test]
+fn an_entry_begins_with_marks_that_its_first_ticks_overwrite() {
+    let driver = four_processors();
+    let entry = &driver.gip().memory().cpus()[3];
+    let (relaxed, never) = (Ordering::Relaxed, 42_949_672);
+    let history = || entry.au32TSCHistory.each_ref().map(|slot| slot.load(relaxed));
+    assert_eq!(entry.u32UpdateIntervalTSC.load(relaxed), never);
+    assert_eq!(entry.u64CpuHz.load(relaxed), NEVER_UPDATED_HZ);
+    assert_eq!(history(), [never; 8]);
+
+    let mut updater = Updater::new(UPDATE_INTERVAL);
+    updater.believe(3_000_000_000);
+    let mut tick = |now: u64, tsc| {
+        update::publish(entry, &mut updater, || (Nanoseconds::new(now), tsc));
+        (history(), entry.u32PrevUpdateIntervalNS.load(relaxed))
+    };
+    // The first has an interval as it is believed to be, the second comes at once.
+    let mut expected = [never; 8];
+    expected[1] = 30_000_000;
+    assert_eq!(tick(1_000_000_000, 50), (expected, 10_000_000));
+    assert_eq!(tick(1_000_001_000, 3_050), ([3_000; 8], 1_000));
+    assert_eq!(tick(1_010_001_000, 30_003_060), ([30_000_010; 8], 10_000_000));
+    expected = [30_000_010; 8];
+    expected[4] = 30_000_000;
+    assert_eq!(tick(1_020_001_000, 60_003_060), (expected, 10_000_000));
 }
 
 #[test]

@@ -132,9 +132,9 @@ pub struct Tick {
     pub line: Line,
     /// Counter frequency in Hz.
     pub hz: u64,
-    /// Counter ticks since the last tick, if there was one in this run.
+    /// Counter ticks since the last tick; what an interval has if this is the first of a run.
     pub counter_step: u32,
-    /// Nanoseconds since the last tick, if there was one in this run.
+    /// Nanoseconds since the last tick; an interval if this is the first of a run.
     pub clock_step: u32,
     /// Whether the line had to be given up.
     pub is_error: bool,
@@ -180,7 +180,7 @@ impl Updater {
         let sample = Sample { now: now.get(), tsc };
         let (clock_step, counter_step) = match self.last {
             Some(last) => (sample.now.saturating_sub(last.now), tsc.wrapping_sub(last.tsc)),
-            None => (0, 0),
+            None => (u64::from(self.line.interval_ns), self.rate >> RATE_BITS),
         };
         let expected = self.last.and_then(|_| self.line.at(tsc));
         let is_error = self.last.is_some() && (expected.is_none() || clock_step == 0);
@@ -270,8 +270,13 @@ pub fn publish(
     }
     let head = entry.iTSCHistoryHead.load(relaxed).wrapping_add(1) as usize % GIP_HISTORY_ENTRIES;
     entry.iTSCHistoryHead.store(head as u32, relaxed);
-    if let Some(slot) = entry.au32TSCHistory.get(head) {
-        slot.store(tick.counter_step, relaxed);
+    // The history begins with values that nobody measured. The second tick of the first run overwrites them
+    // all, and the third does so again, as the first whole interval lies before it.
+    let is_beginning = matches!(entry.u32TransactionId.load(relaxed), 5 | 7);
+    for (index, slot) in entry.au32TSCHistory.iter().enumerate() {
+        if is_beginning || index == head {
+            slot.store(tick.counter_step, relaxed);
+        }
     }
     change.end(tick.line);
 }
