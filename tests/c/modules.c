@@ -27,6 +27,7 @@ static void checkLoad(void)
     CHECK_RC(SUPR3LoadModule(g_szHello, "hello", BAD(void **), NULL), VERR_INVALID_PARAMETER);
     CHECK_RC(SUPR3LoadModule("", "hello", &pvBase, NULL), VERR_INVALID_PARAMETER);
     CHECK_RC(SUPR3LoadModule(g_szHello, "", &pvBase, NULL), VERR_INVALID_PARAMETER);
+    CHECK_RC(SUPR3LoadModule(g_szHello, "hel\nlo", &pvBase, NULL), VERR_INVALID_PARAMETER);
     /* The longest path is the system's, and what is longer is not even looked for. */
     memset(szPath, '/', sizeof(szPath));
     szPath[sizeof(szPath) - 1] = '\0';

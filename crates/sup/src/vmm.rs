@@ -42,7 +42,8 @@ impl Session {
     ///
     /// # Errors
     /// `VERR_WRONG_ORDER` while no hypervisor's module is loaded, `VERR_ALREADY_EXISTS` if the session
-    /// has a VM, `VERR_ACCESS_DENIED` for any other value.
+    /// has a VM, `VERR_INVALID_PARAMETER` for what lies in the first page or the last, `VERR_ACCESS_DENIED`
+    /// for any other value.
     pub fn set_vm_for_fast_calls(&self, vm: Option<R0Ptr>) -> Result<()> {
         let vm = vm.unwrap_or(R0Ptr::NIL);
         self.connection().call::<SetVm>(&SetVmIn { vm }).map(|_| ())

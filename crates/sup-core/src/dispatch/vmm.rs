@@ -23,6 +23,8 @@ impl<H: Host> Driver<H> {
         packet: &mut Packet<'_>,
     ) -> Result<(), PacketError> {
         let input = packet.input::<SetVm>()?;
+        // Wherever the host has its addresses: nothing of ring 0 lies in the first page or the last.
+        ensure(input.vm.is_nil() || input.vm.is_plausible(u64::BITS))?;
         let result = self.set_vm(session, input.vm);
         packet.answer::<SetVm>(result.map(|()| Empty {}));
         Ok(())

@@ -41,6 +41,8 @@ cases! { Vmm {
         "Without a VM, or with another operation, a fast call is VERR_INTERNAL_ERROR (spec 6.1).",
     cannot_set_a_vm_of_nobody:
         "A value that is no VM of the session is VERR_ACCESS_DENIED (spec 6.1).",
+    cannot_set_what_is_no_address:
+        "A value in the first page or the last is no VM, whoever asks and whatever is loaded (spec 6.1).",
     vm_is_set_once: "A second VM is VERR_ALREADY_EXISTS until the first is cleared (spec 6.1).",
     memory_can_be_the_vm:
         "The ring-0 address of a memory block of the session is accepted (spec 6.1, issue 7).",
@@ -407,7 +409,7 @@ fn cannot_set_a_vm_of_nobody(backend: &dyn Backend) -> Verdict {
     let block = block.shared_pages(1, RingZeroView::Mapped)?;
     let foreign = block.r0_address().get();
     let wrong =
-        [1, 8, 0x1000, network, 0x7777_0000, session, vm.vm + 8, vm.object + 16, foreign, u64::MAX];
+        [0x1000, network, 0x7777_0000, session, vm.vm + 8, vm.object + 16, foreign, !0x1000];
     for value in wrong {
         same!(set_vm(&client, value)?, Status::VERR_ACCESS_DENIED, "{value:#x}");
         same!(call_fast(&client, 0, 0)?, Status::VERR_INTERNAL_ERROR);
@@ -419,13 +421,28 @@ fn cannot_set_a_vm_of_nobody(backend: &dyn Backend) -> Verdict {
     Ok(())
 }
 
+fn cannot_set_what_is_no_address(backend: &dyn Backend) -> Verdict {
+    let client = Client::connect(backend)?;
+    for is_loaded in [false, true] {
+        if is_loaded {
+            load_vmm(&client)?;
+        }
+        for value in [1, 8, 0xfff, !0xfff, u64::MAX] {
+            let packet = client.packet::<SetVm>(&SetVmIn { vm: R0Ptr::new(value) });
+            client.refused(&packet, Status::VERR_INVALID_PARAMETER, "with what is no address")?;
+        }
+        same!(set_vm(&client, 0)?, OK);
+    }
+    Ok(())
+}
+
 fn vm_is_set_once(backend: &dyn Backend) -> Verdict {
     let client = Client::connect(backend)?;
     load_vmm(&client)?;
     let (one, two) = (create_vm(&client)?, create_vm(&client)?);
     same!(set_vm(&client, 0)?, OK, "nothing to clear");
     same!(set_vm(&client, one.vm)?, OK);
-    for again in [one.vm, one.object, two.vm, 1] {
+    for again in [one.vm, one.object, two.vm, 0x1000] {
         same!(set_vm(&client, again)?, Status::VERR_ALREADY_EXISTS);
     }
     same!(call_fast(&client, 1, 0)?, OK);
