@@ -17,6 +17,9 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// First bytes of a [`VTGOBJHDR`].
 pub const VTGOBJHDR_MAGIC: [u8; 24] = *b"VTG Object Header v1.5\0\0";
 
+/// The name of the driver's own provider, and of its module.
+pub const DRIVER_PROVIDER: &str = "supdrv";
+
 /// The symbol of an image's header.
 pub const VTGOBJHDR_SYMBOL: &str = "g_VTGObjHeader";
 

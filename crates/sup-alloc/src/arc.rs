@@ -57,13 +57,27 @@ impl<T> Arc<T> {
     /// # Context
     /// Allocates: may sleep.
     pub fn try_new(value: T) -> Result<Self, OutOfMemory> {
+        Self::try_new_with(|| value)
+    }
+
+    /// The same with a value that is made when there is room for it, so that a large one need not be on the stack
+    /// before.
+    ///
+    /// # Errors
+    /// [`OutOfMemory`]; nothing is made.
+    ///
+    /// # Context
+    /// Allocates: may sleep.
+    #[inline]
+    pub fn try_new_with(make: impl FnOnce() -> T) -> Result<Self, OutOfMemory> {
         crate::may_allocate()?;
         let layout = Layout::new::<Inner<T>>();
         // SAFETY: the layout is not of size zero: it contains at least the count.
         let memory = unsafe { alloc(layout) };
         let inner = NonNull::new(memory.cast::<Inner<T>>()).ok_or(OutOfMemory)?;
-        // SAFETY: `alloc` returned memory of exactly this layout, unshared and uninitialised.
-        unsafe { inner.write(Inner { count: AtomicUsize::new(1), value }) };
+        // SAFETY: `alloc` returned memory of exactly this layout, unshared and uninitialised. (If `make` panics, the
+        // memory is lost, and nothing else.)
+        unsafe { inner.write(Inner { count: AtomicUsize::new(1), value: make() }) };
         Ok(Self { inner, owns: PhantomData })
     }
 

@@ -35,6 +35,7 @@ use zerocopy::{FromBytes, IntoBytes};
 
 use crate::host::{AddressSource, GipMemory, Host};
 use crate::memory::Service;
+use crate::tracer::own::{Probe, signed};
 use crate::{Driver, Session};
 
 /// The packet itself was wrong: nothing was done, and nothing is to be copied back.
@@ -156,7 +157,19 @@ impl<H: Host> Driver<H> {
         }
         let function =
             Function::try_from(function).map_err(|_| PacketError(Status::VERR_GENERAL_FAILURE))?;
-        self.run(session, function, &mut Packet { header, body })
+        // What tells of hits is not told of.
+        if function == Function::TracerFire {
+            return self.run(session, function, &mut Packet { header, body });
+        }
+        let number = u64::from(function as u32);
+        self.probe(Probe::RequestBegin, || [session.handle().0.get(), number]);
+        let result = self.run(session, function, &mut Packet { header, body });
+        self.probe(Probe::RequestEnd, || {
+            let status =
+                result.as_ref().map_or_else(|PacketError(status)| status.raw(), |()| header.rc);
+            [session.handle().0.get(), number, signed(status)]
+        });
+        result
     }
 
     fn run(

@@ -16,10 +16,11 @@ use crate::host::{CpuIdentity, GipMemory, Host, random_words};
 use crate::image::calls::Ended;
 use crate::image::table::ImageTable;
 use crate::logger::Loggers;
-use crate::object::{Blocking, ObjectHandle, Registry};
+use crate::object::{Blocking, ObjectHandle, Registry, Released};
 use crate::segments::lock_with_room;
 use crate::slots::{Handle, HandleKind, Slots};
 use crate::tracer::Tracing;
+use crate::tracer::own::{OwnProbes, Probe};
 use crate::{Lock, Session, SessionHandle};
 
 /// All sessions; `None` for one that is just being opened.
@@ -36,6 +37,7 @@ pub struct Driver<H: Host> {
     ended_calls: Ended<H>,
     components: Lock<H::Mutex, ComponentTable<H>>,
     tracing: Tracing<H>,
+    own_probes: OwnProbes,
     loggers: Loggers<H>,
     /// The handles that modules know themselves by.
     modules: Lock<H::SpinLock, Slots<()>>,
@@ -51,11 +53,15 @@ impl<H: Host> Driver<H> {
     ///
     /// # Context
     /// May sleep.
+    #[inline(never)]
     pub fn start(host: H) -> Result<Arc<Self>, Status> {
         let [cookie] = random_words(&host)?;
         let [c0, c1, c2, c3, ..] = cookie.to_le_bytes();
         let gip = Arc::try_new(Gip::new(&host)?)?;
-        Ok(Arc::try_new(Self {
+        let own_probes = OwnProbes::prepare(&host)?;
+        // In its place at once: stacks in the kernel are short.
+        let driver = Arc::try_new_with(|| Self {
+            own_probes,
             host,
             cookie: u32::from_le_bytes([c0, c1, c2, c3]),
             gip,
@@ -67,7 +73,9 @@ impl<H: Host> Driver<H> {
             tracing: Tracing::new(),
             loggers: Loggers::new(),
             modules: Lock::new(Slots::new(HandleKind::Module)),
-        })?)
+        })?;
+        driver.register_own_probes()?;
+        Ok(driver)
     }
 
     /// The host.
@@ -104,11 +112,15 @@ impl<H: Host> Driver<H> {
         if kind == SUPDRVOBJTYPE::Invalid {
             return Err(Status::VERR_INVALID_PARAMETER);
         }
-        let mut registry = lock_with_room(&self.objects)?;
         let creator = session.caller().user;
-        registry
+        let object = lock_with_room(&self.objects)?
             .register(session.objects(), kind, creator, destructor)
-            .ok_or(Status::VERR_NO_MEMORY)
+            .ok_or(Status::VERR_NO_MEMORY)?;
+        let ObjectHandle(address) = object;
+        self.probe(Probe::ObjectCreate, || {
+            [session.handle().0.get(), address.get(), u32::from(kind).into()]
+        });
+        Ok(object)
     }
 
     /// Corresponds to `SUPR0ObjAddRef` and `SUPR0ObjAddRefEx`.
@@ -145,7 +157,15 @@ impl<H: Host> Driver<H> {
         object: ObjectHandle,
     ) -> Result<Status, Status> {
         let released = self.objects.lock().release(object, session.objects())?;
-        Ok(released.finish())
+        Ok(self.object_released(released))
+    }
+
+    /// Calls the destructor if it was the last reference, and says what happened.
+    pub(crate) fn object_released(&self, released: Released<H::Destructor>) -> Status {
+        if let Some(ObjectHandle(address)) = released.last() {
+            self.probe(Probe::ObjectDestroy, || [address.get()]);
+        }
+        released.finish()
     }
 
     /// Corresponds to `SUPR0ObjVerifyAccess`: the creator's user may, and root.
@@ -243,6 +263,10 @@ impl<H: Host> Driver<H> {
 
     pub(crate) fn images(&self) -> &Lock<H::Mutex, ImageTable<H>> {
         &self.images
+    }
+
+    pub(crate) fn own_probes(&self) -> &OwnProbes {
+        &self.own_probes
     }
 
     pub(crate) fn ended_calls(&self) -> &Ended<H> {

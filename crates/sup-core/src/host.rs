@@ -14,6 +14,7 @@ pub use tracer::{Provider, ProviderDescription, Tracer};
 use core::ffi::CStr;
 use core::fmt;
 use core::ops::Range;
+use core::sync::atomic::AtomicU32;
 
 use lock_api::RawMutex;
 use sup_abi::{
@@ -24,6 +25,17 @@ use sup_abi::{
 use crate::gip::GipTicker;
 use crate::sync::AtomicU64;
 use crate::{Deadline, LoadError, ModulePolicy, ObjectHandle, SessionHandle};
+
+/// Words in ring 0 that stay for as long as the driver, at a multiple of 8 bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct ProbeRoom {
+    /// The words.
+    pub words: &'static [AtomicU32],
+    /// Where they are.
+    pub address: R0Ptr,
+    /// The width of addresses in ring 0.
+    pub address_bits: u32,
+}
 
 /// An operating system, as far as the driver needs one.
 pub trait Host: Sized + Send + Sync + 'static {
@@ -113,6 +125,15 @@ pub trait Host: Sized + Send + Sync + 'static {
     /// # Errors
     /// `VERR_GENERAL_FAILURE` if the host has none to give.
     fn fill_random(&self, words: &mut [u64]) -> Result<(), Status>;
+
+    /// Room in ring 0 for the object of the driver's own probes; `None` on a host without tracers.
+    fn probe_room(&self) -> Option<ProbeRoom> {
+        None
+    }
+
+    /// Sends a hit of one of the driver's own probes to the tracer, if there is one. Never sleeps, as far as the
+    /// tracer does not.
+    fn fire_probe(&self, _location: R0Ptr, _arguments: [u64; 5]) {}
 
     /// Writes one line to the host's log. Never sleeps.
     fn log(&self, level: LogLevel, line: fmt::Arguments<'_>);

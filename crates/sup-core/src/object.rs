@@ -137,6 +137,14 @@ pub(crate) enum Released<D> {
 }
 
 impl<D: Destructor> Released<D> {
+    /// The object, if it was the last reference.
+    pub(crate) fn last(&self) -> Option<ObjectHandle> {
+        match self {
+            Self::Alive => None,
+            Self::Last(destroyed) => Some(destroyed.handle),
+        }
+    }
+
     /// Calls the destructor if it was the last reference, and says what happened. No lock may be held.
     pub(crate) fn finish(self) -> Status {
         match self {

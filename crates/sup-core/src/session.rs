@@ -21,10 +21,11 @@ use crate::host::{Caller, Host, random_words};
 use crate::image::table::{ImageList, references_in};
 use crate::logger::groups::{Group, LEVEL_2};
 use crate::memory::MemoryTable;
-use crate::object::{Released, SessionSlot};
+use crate::object::SessionSlot;
 use crate::segments::lock_with_room;
 use crate::semaphore::table::{Block, SemaphoreTable};
 use crate::tracer::SessionTracing;
+use crate::tracer::own::Probe;
 use crate::views::ViewTable;
 use crate::vm::{FastCalls, VmState};
 use crate::{Driver, Lock};
@@ -205,6 +206,9 @@ impl<H: Host> Driver<H> {
                 }
                 drop(sessions);
                 self.debug(Group::Sup, LEVEL_2, format_args!("{caller} opens a session"));
+                self.probe(Probe::SessionOpen, || {
+                    [session.handle.0.get(), caller.process.get().into()]
+                });
                 Ok(session)
             }
             Err(error) => {
@@ -245,15 +249,13 @@ impl<H: Host> Driver<H> {
     /// The rest of a session's end, when its name and its factories are gone.
     pub(crate) fn end_session(&self, session: &Session<H>) {
         self.debug(Group::Sup, LEVEL_2, format_args!("{} closes a session", session.caller));
+        self.probe(Probe::SessionClose, || [session.handle.0.get()]);
         self.clear_vm(session);
         self.end_semaphores(session);
         loop {
             let released = self.objects().lock().take_next_of(session.objects);
-            match released {
-                Some(Released::Last(destroyed)) => destroyed.run(),
-                Some(Released::Alive) => {}
-                None => break,
-            }
+            let Some(released) = released else { break };
+            let _ = self.object_released(released);
         }
         self.objects().lock().remove_session(session.objects);
         self.end_tracing_of_session(session);

@@ -9,16 +9,16 @@ use sup_abi::{GroupId, Nanoseconds, Pages, ProcessId, R0Ptr, R3Ptr, SUPGIPMODE, 
 use sup_core::gip::GipTicker;
 use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
-    ThreadId,
+    ProbeRoom, ThreadId,
 };
 use sup_core::{LoadError, ModulePolicy};
 use sup_ring0::Ring0;
 use sup_ring0::components::NativeFactory;
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::exports;
-use sup_ring0::fire;
 use sup_ring0::mapper::MappedImage;
 use sup_ring0::tracer::NativeTracer;
+use sup_ring0::{fire, own_probes};
 use zerocopy::IntoBytes;
 
 use crate::calls::ThreadCalls;
@@ -122,6 +122,14 @@ impl Host for EmbeddedHost {
         // SAFETY: the core writes into records of the client's that it has registered to be written, as the
         // library's documentation demands of them.
         unsafe { access::write(to.get(), bytes) }
+    }
+
+    fn probe_room(&self) -> Option<ProbeRoom> {
+        Some(own_probes::room(<Self as Ring0>::address_bits()))
+    }
+
+    fn fire_probe(&self, place: R0Ptr, arguments: [u64; 5]) {
+        own_probes::fire(place, arguments);
     }
 
     fn aim_probes(&self, tracer: Option<&Self::Tracer>) {

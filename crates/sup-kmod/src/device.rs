@@ -81,27 +81,33 @@ impl Ring0 for KernelHost {
 extern "C" fn supdrv_start() -> c_int {
     match KernelHost::new().and_then(Driver::start) {
         Ok(driver) => {
-            let mut line = Line::new();
-            let page = driver.gip_page();
-            // A line that is full is cut.
-            let _ = core::fmt::Write::write_fmt(
-                &mut line,
-                format_args!(
-                    "version {}, protocol {}.{}, {} processors, time stamp counter mode {}",
-                    env!("CARGO_PKG_VERSION"),
-                    PROTOCOL_VERSION >> 16,
-                    PROTOCOL_VERSION & 0xffff,
-                    driver.host().cpus().online,
-                    page.u32Mode.load(Ordering::Relaxed),
-                ),
-            );
-            log(LogLevel::Info, line.as_str());
+            announce(&driver);
             // Release: pairs with the acquire in `with_driver`.
             DRIVER.store(Arc::into_raw(driver).as_ptr(), Ordering::Release);
             0
         }
         Err(status) => refusal(status),
     }
+}
+
+/// A line of log about a driver that has started.
+#[inline(never)]
+fn announce(driver: &Driver<KernelHost>) {
+    let mut line = Line::new();
+    let page = driver.gip_page();
+    // A line that is full is cut.
+    let _ = core::fmt::Write::write_fmt(
+        &mut line,
+        format_args!(
+            "version {}, protocol {}.{}, {} processors, time stamp counter mode {}",
+            env!("CARGO_PKG_VERSION"),
+            PROTOCOL_VERSION >> 16,
+            PROTOCOL_VERSION & 0xffff,
+            driver.host().cpus().online,
+            page.u32Mode.load(Ordering::Relaxed),
+        ),
+    );
+    log(LogLevel::Info, line.as_str());
 }
 
 /// Stops the driver, after the device is gone.

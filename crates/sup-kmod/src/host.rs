@@ -8,16 +8,16 @@ use sup_alloc::Arc;
 use sup_core::gip::GipTicker;
 use sup_core::host::{
     AddressSpace, Allocation, Caller, ControlRegisters, CpuIdentity, CpuSummary, Host, LogLevel,
-    ThreadId,
+    ProbeRoom, ThreadId,
 };
 use sup_core::{LoadError, ModulePolicy};
 use sup_ring0::absolute::Segments;
 use sup_ring0::components::NativeFactory;
 use sup_ring0::destructor::NativeDestructor;
 use sup_ring0::exports::exports;
-use sup_ring0::fire;
 use sup_ring0::mapper::MappedImage;
 use sup_ring0::tracer::NativeTracer;
+use sup_ring0::{fire, own_probes};
 
 use crate::calls::TaskCalls;
 use crate::gip::GipPages;
@@ -139,6 +139,14 @@ impl Host for KernelHost {
 
     fn write_user(&self, to: R3Ptr, bytes: &[u8]) -> Result<(), Status> {
         UserAddress(to.get()).write(bytes).map_err(|_| Status::VERR_INVALID_POINTER)
+    }
+
+    fn probe_room(&self) -> Option<ProbeRoom> {
+        Some(own_probes::room(cpu::address_bits()))
+    }
+
+    fn fire_probe(&self, place: R0Ptr, arguments: [u64; 5]) {
+        own_probes::fire(place, arguments);
     }
 
     fn aim_probes(&self, tracer: Option<&Self::Tracer>) {

@@ -44,6 +44,7 @@ pub mod mapper;
 mod memory;
 mod naked;
 mod names;
+pub mod own_probes;
 mod panic;
 pub mod printf;
 mod semaphores;

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use sup::backend::Kind;
 use sup::ringtrace::{ProbeLocation, RingTracer};
 use sup::{ServiceModule, Session};
+use sup_abi::DRIVER_PROVIDER;
 use sup_trace::{Argument, Probe};
 
 use crate::cli::{Pattern, TraceCommand, TracerArgs};
@@ -59,6 +60,13 @@ impl Opened {
         found.retain(|at| {
             patterns.is_empty() || patterns.iter().any(|one| one.fits(&at.provider, &at.probe))
         });
+        Ok(found)
+    }
+
+    /// The locations that are to be traced: those of [`Self::locations`], but the driver's own only if asked for.
+    fn traced(&self, patterns: &[Pattern]) -> Result<Vec<ProbeLocation>, Failure> {
+        let mut found = self.locations(patterns)?;
+        found.retain(|at| !patterns.is_empty() || at.provider != DRIVER_PROVIDER);
         Ok(found)
     }
 

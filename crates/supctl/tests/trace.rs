@@ -68,6 +68,8 @@ fn listed_and_counted() -> Result<(), Failed> {
     let run = |args: &[&str]| supctl(&[&["trace"], args, &with[..]].concat());
     let (text, _) = run(&["list"])?;
     assert!(text.contains("alpha:open      (int, uint64_t)  traced vtgFunction:100"), "{text}");
+    assert!(text.contains("supdrv:request-end") && text.contains("supdrv dispatch\n"), "{text}");
+    let (text, _) = run(&["list", "alpha", "beta"])?;
     assert_eq!(text.lines().count(), 6, "{text}");
     let (text, _) = run(&["list", "--json", "beta"])?;
     let json: Value = serde_json::from_str(&text)?;
@@ -89,6 +91,9 @@ fn listed_and_counted() -> Result<(), Failed> {
     assert_eq!(all["hits"], 1000, "{all}");
     assert_eq!(all["counts"]["lost"], 0, "{all}");
     assert_eq!(counted(&["--filter", "beta"])?["hits"], 0);
+    // The driver's own, if asked for: each request has a begin and an end.
+    let own = counted(&["--filter", "supdrv:request-*"])?;
+    assert!(own["hits"].as_u64().is_some_and(|hits| hits >= 2), "{own}");
     let few = counted(&["--filter", "alpha:op*", "--where", "arg1<10"])?;
     assert_eq!(few["hits"], 10, "{few}");
     // A ring of two: what was not read in time was lost, and counted.

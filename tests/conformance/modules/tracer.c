@@ -2,6 +2,8 @@
  * A tracer: its ModuleInit registers it, after it has tried all that must be refused. It counts what it is
  * told, and switches locations on and off as the service asks.
  *
+ * The driver's own provider is kept apart from all others: its hits have numbers and counts of their own.
+ *
  * It has probes too, the object of vtg.h, which it registers as another kernel driver when it is asked to.
  */
 
@@ -40,11 +42,30 @@ typedef struct TRACERSTATE
     int32_t  aiRegister[12];
 } TRACERSTATE;
 
+#define MAX_OWN                 16
+#define FIRST_OWN               2000
+
+/** What the service answers with about the driver's own probes. */
+typedef struct OWNSTATE
+{
+    SUPR0SERVICEREQHDR Hdr;
+    /** Whether the provider is known, and how many locations it has. */
+    uint32_t fKnown;
+    uint32_t cLocations;
+    struct
+    {
+        uint64_t cHits;
+        uint64_t auLast[5];
+    } aLocations[MAX_OWN];
+} OWNSTATE;
+
 int tracerServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_t u64Arg, PSUPR0SERVICEREQHDR pReqHdr);
 int ModuleInit(void *hMod);
 
 static TRACERSTATE             g_State;
 static PSUPDRVVDTPROVIDERCORE  g_apProviders[MAX_PROVIDERS];
+static OWNSTATE                g_Own;
+static PSUPDRVVDTPROVIDERCORE  g_pOwn;
 static uint32_t                g_cRefusals;
 static void                   *g_hMod;
 static PCSUPDRVTRACERHLP       g_pHlp;
@@ -60,10 +81,31 @@ static void tracerCopy(char *pszDst, size_t cbDst, const char *pszSrc)
     pszDst[i] = '\0';
 }
 
+static int tracerIsOwn(PSUPDRVVDTPROVIDERCORE pCore)
+{
+    static const char s_szOwn[] = "supdrv";
+    size_t i;
+    for (i = 0; i < sizeof(s_szOwn); i++)
+        if (pCore->pszName[i] != s_szOwn[i] || pCore->pszModName[i] != s_szOwn[i])
+            return 0;
+    return 1;
+}
+
 /** Takes eight arguments: what has no register is where the probe's caller left it. */
 static void tracerFireKernel(struct VTGPROBELOC *pLoc, uintptr_t uArg0, uintptr_t uArg1, uintptr_t uArg2,
                              uintptr_t uArg3, uintptr_t uArg4)
 {
+    uint32_t iOwn = pLoc->idProbe - FIRST_OWN;
+    if (iOwn < MAX_OWN)
+    {
+        g_Own.aLocations[iOwn].auLast[0] = uArg0;
+        g_Own.aLocations[iOwn].auLast[1] = uArg1;
+        g_Own.aLocations[iOwn].auLast[2] = uArg2;
+        g_Own.aLocations[iOwn].auLast[3] = uArg3;
+        g_Own.aLocations[iOwn].auLast[4] = uArg4;
+        __atomic_fetch_add(&g_Own.aLocations[iOwn].cHits, 1, __ATOMIC_RELAXED);
+        return;
+    }
     g_State.idLast    = pLoc->idProbe;
     g_State.auLast[0] = uArg0;
     g_State.auLast[1] = uArg1;
@@ -114,6 +156,13 @@ static int tracerProviderRegister(PCSUPDRVTRACERREG pThis, PSUPDRVVDTPROVIDERCOR
 {
     unsigned i;
     (void)pThis;
+    if (tracerIsOwn(pCore))
+    {
+        g_pOwn = pCore;
+        g_Own.fKnown = 1;
+        g_Own.cLocations = ((VTGOBJHDR const *)pCore->pHdr)->cbProbeLocs / sizeof(VTGPROBELOC);
+        return VINF_SUCCESS;
+    }
     if (g_rcProvider)
         return g_rcProvider;
     for (i = 0; i < MAX_PROVIDERS; i++)
@@ -131,6 +180,12 @@ static int tracerProviderRegister(PCSUPDRVTRACERREG pThis, PSUPDRVVDTPROVIDERCOR
 static int tracerForget(PSUPDRVVDTPROVIDERCORE pCore, uint32_t *pcCount)
 {
     unsigned i;
+    if (pCore == g_pOwn)
+    {
+        g_pOwn = NULL;
+        g_Own.fKnown = 0;
+        return VINF_SUCCESS;
+    }
     (*pcCount)++;
     if (g_cRefusals)
     {
@@ -170,10 +225,9 @@ static SUPDRVTRACERREG g_Reg =
     SUPDRVTRACERREG_MAGIC
 };
 
-/** Switches the location on or off, and gives it a number of its own: 1000 and its index. */
-static int tracerSwitch(uint32_t iProvider, uint32_t iLoc, int fOn)
+/** Switches the location on or off, and gives it a number of its own: idFirst and its index. */
+static int tracerSwitch(PSUPDRVVDTPROVIDERCORE pCore, uint32_t idFirst, uint32_t iLoc, int fOn)
 {
-    PSUPDRVVDTPROVIDERCORE pCore = iProvider < MAX_PROVIDERS ? g_apProviders[iProvider] : NULL;
     VTGOBJHDR const *pHdr;
     VTGPROBELOC const *pLocRO;
     VTGPROBELOC *pLoc;
@@ -191,14 +245,14 @@ static int tracerSwitch(uint32_t iProvider, uint32_t iLoc, int fOn)
         /* The driver's records decide; the process' are told. */
         if (pCore->paR0ProbeLocs[iLoc].fEnabled == fOn)
             return VINF_SUCCESS;
-        pCore->paR0ProbeLocs[iLoc].idProbe = 1000 + iLoc;
+        pCore->paR0ProbeLocs[iLoc].idProbe = idFirst + iLoc;
         pCore->paR0Probes[iProbe].cEnabled += fOn ? 1 : -1;
         __atomic_store_n(&pCore->paR0ProbeLocs[iLoc].fEnabled, fOn, __ATOMIC_RELEASE);
         pCore->pacProbeEnabled[iProbe] = pCore->paR0Probes[iProbe].cEnabled;
     }
     else
     {
-        pLoc->idProbe = 1000 + iLoc;
+        pLoc->idProbe = idFirst + iLoc;
         pCore->pacProbeEnabled[iProbe] += fOn ? 1 : -1;
     }
     if (fOn)
@@ -247,9 +301,12 @@ int tracerServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64
             *(TRACERSTATE *)pReqHdr = g_State;
             return VINF_SUCCESS;
         case 2:
-            return tracerSwitch((uint32_t)(u64Arg >> 32), (uint32_t)u64Arg, 1);
         case 3:
-            return tracerSwitch((uint32_t)(u64Arg >> 32), (uint32_t)u64Arg, 0);
+        {
+            uint32_t const iProvider = (uint32_t)(u64Arg >> 32);
+            return tracerSwitch(iProvider < MAX_PROVIDERS ? g_apProviders[iProvider] : NULL, 1000,
+                                (uint32_t)u64Arg, uOperation == 2);
+        }
         case 4: /* So many times more no provider goes. */
             g_cRefusals = (uint32_t)u64Arg;
             return VINF_SUCCESS;
@@ -273,6 +330,15 @@ int tracerServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64
             Ctx.abReserved[0] = Ctx.abReserved[1] = Ctx.abReserved[2] = 0;
             Ctx.u.Amd64.aArgs[0] = 77;
             SUPR0TracerUmodProbeFire(pSession, &Ctx);
+            return VINF_SUCCESS;
+        case 12: /* The driver's own probes. */
+        case 13:
+            return tracerSwitch(g_pOwn, FIRST_OWN, (uint32_t)u64Arg, uOperation == 12);
+        case 14:
+            if (!pReqHdr || pReqHdr->cbReq != sizeof(OWNSTATE))
+                return VERR_INVALID_PARAMETER;
+            g_Own.Hdr = *pReqHdr;
+            *(OWNSTATE *)pReqHdr = g_Own;
             return VINF_SUCCESS;
         default:
             return VERR_INVALID_PARAMETER;

@@ -19,6 +19,7 @@ use crate::host::{Host, Image, LogLevel};
 use crate::logger::groups::{Group, LEVEL_1};
 use crate::segments::lock_with_room;
 use crate::slots::Handle;
+use crate::tracer::own::Probe;
 use crate::{Driver, Session};
 
 pub(super) enum State<H: Host> {
@@ -226,6 +227,7 @@ impl<H: Host> Driver<H> {
             })?;
             self.log_load(&loaded);
             let (base, bytes) = (loaded.image.base(), loaded.image.bytes());
+            self.probe(Probe::ModuleLoad, || [base.get(), bytes as u64]);
             Ok(Loaded { base, bytes, was_loaded: false, signer: admitted.signer })
         });
         if let Some(provider) = provider.filter(|_| !imports || result.is_err()) {
@@ -386,11 +388,13 @@ impl<H: Host> Driver<H> {
             return self.keep_lost(loaded, rest);
         }
         let (name, provider) = (loaded.name, loaded.provider.clone());
+        let (base, bytes) = (loaded.image.base(), loaded.image.bytes() as u64);
         // Unmaps: before the name can be loaded again, so that two never coexist.
         drop(loaded);
         self.images().lock().remove(&name);
         rest.set(false);
         self.debug(Group::SupDrv, LEVEL_1, format_args!("module '{name}' is unloaded"));
+        self.probe(Probe::ModuleUnload, || [base.get(), bytes]);
         // The VMM imports from nobody, so this goes no deeper.
         if let Some(provider) = provider {
             self.release_vmm(provider);

@@ -13,6 +13,7 @@ use sup_alloc::Arc;
 
 use super::{Block, Service};
 use crate::host::{Allocation, Host, KernelProtection, Memory, UserProtection, Views};
+use crate::tracer::own::Probe;
 use crate::{Driver, Session};
 
 /// A block has at most so many further mappings in ring 0: they take address space and page tables that
@@ -109,6 +110,7 @@ impl<H: Host> Driver<H> {
         let memory = memory.map_err(|_| service.failure(views))?;
         let block = Block::try_new(service, memory)?;
         session.memory().lock().insert(block.clone())?;
+        self.tell_of(session, &block);
         Ok(block)
     }
 
@@ -136,7 +138,18 @@ impl<H: Host> Driver<H> {
         let memory = self.host().lock(session.client(), start, pages)?;
         let block = Block::try_new(Service::Lock, memory)?;
         session.memory().lock().insert(block.clone())?;
+        self.tell_of(session, &block);
         Ok(block)
+    }
+
+    /// The probe of a block that a session has got.
+    fn tell_of(&self, session: &Session<H>, block: &Block<H>) {
+        self.probe(Probe::MemoryAlloc, || {
+            let memory = block.memory();
+            let pages = u64::from(memory.pages().get());
+            let (user, kernel) = (memory.user_address().get(), memory.kernel_address().get());
+            [session.handle().0.get(), block.service as u64, pages, user, kernel]
+        });
     }
 
     /// Gives a block back that starts at `address` in either ring. Corresponds to `SUPR0PageFree`,
@@ -154,8 +167,10 @@ impl<H: Host> Driver<H> {
         address: u64,
     ) -> Result<(), Status> {
         // The block goes after the lock.
-        let removed = session.memory().lock().remove(service, address);
-        removed.map(|_| ())
+        let removed = session.memory().lock().remove(service, address)?;
+        self.probe(Probe::MemoryFree, || [session.handle().0.get(), service as u64, address]);
+        drop(removed);
+        Ok(())
     }
 
     /// The block of `service` that starts at `address` in either ring, for `SUPR0MemGetPhys`.

@@ -8,6 +8,7 @@ use sup_abi::request::SemaphoreKind;
 
 use super::table::Room;
 use crate::host::{Host, Wait};
+use crate::tracer::own::{Probe, signed};
 use crate::{Driver, Session};
 
 impl<H: Host> Driver<H> {
@@ -147,6 +148,13 @@ impl<H: Host> Driver<H> {
         wait: Wait,
     ) -> Result<(), Status> {
         let semaphore = session.semaphores().lock().get(handle, kind)?;
-        semaphore.wait(wait)
+        let (owner, number) = (session.handle().0.get(), u64::from(handle));
+        self.probe(Probe::WaitBegin, || [owner, kind as u64, number]);
+        let result = semaphore.wait(wait);
+        self.probe(Probe::WaitEnd, || {
+            let status = result.err().unwrap_or(Status::VINF_SUCCESS);
+            [owner, kind as u64, number, signed(status.raw())]
+        });
+        result
     }
 }

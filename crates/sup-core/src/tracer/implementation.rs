@@ -81,6 +81,7 @@ impl<H: Host> Driver<H> {
         registry.next_tracer = number.saturating_add(1);
         registry.tracer =
             Some(Registered { tracer: tracer.clone(), owner, number, is_going: false, opens: 0 });
+        self.own_probes().switch_all_off();
         *self.tracing().current.lock() = Some(tracer.clone());
         self.host().aim_probes(Some(&tracer));
         let refused = registry.introduce_all(&tracer);

@@ -86,7 +86,7 @@ impl<H: Host> Driver<H> {
     }
 
     #[inline(never)]
-    fn register_in_ring0(
+    pub(super) fn register_in_ring0(
         &self,
         owner: Owner,
         kind: &Kind,

@@ -9,6 +9,7 @@
 //! | the tracer: registers, goes | `implementation.rs` |
 //! | providers, and those that a tracer will not let go | `providers.rs` |
 //! | objects of modules and of other kernel drivers | `kernel_objects.rs` |
+//! | the driver's own probes | `own.rs` |
 //! | objects of processes | `user_modules.rs`, `shared.rs` |
 //! | sessions that use the tracer, and hits in processes | `clients.rs` |
 //!
@@ -35,6 +36,7 @@
 mod clients;
 mod implementation;
 mod kernel_objects;
+pub(crate) mod own;
 mod providers;
 mod shared;
 #[cfg(test)]

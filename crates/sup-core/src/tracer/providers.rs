@@ -20,6 +20,8 @@ pub(super) type ProviderOf<H> = <<H as Host>::Tracer as Tracer>::Provider;
 /// Whose object it is that a provider is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
+    /// This driver's own.
+    Itself,
     /// A module's, by its handle.
     Module(R0Ptr),
     /// Of another kernel driver, by its session.
@@ -32,7 +34,7 @@ impl Owner {
     /// The session that has to be there.
     pub(super) fn session(self) -> Option<SessionHandle> {
         match self {
-            Self::Module(_) => None,
+            Self::Itself | Self::Module(_) => None,
             Self::Driver(session) | Self::User(session, _) => Some(session),
         }
     }

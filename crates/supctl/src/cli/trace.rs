@@ -74,7 +74,8 @@ pub(crate) struct TraceStatArgs {
 /// What is traced, and for how long
 #[derive(Debug, Args)]
 pub(crate) struct TraceRunArgs {
-    /// PROVIDER or PROVIDER:PROBE, with * for any text; may be given more than once; without one, all
+    /// PROVIDER or PROVIDER:PROBE, with * for any text; may be given more than once; without one, all but
+    /// the driver's own, whose provider is supdrv
     #[arg(long = "filter", value_name = "PATTERN", value_parser = pattern)]
     pub(crate) patterns: Vec<Pattern>,
     /// Count a hit only if this holds of an argument, as in arg1==5; == != < >, unsigned

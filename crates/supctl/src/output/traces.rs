@@ -34,7 +34,9 @@ pub(super) fn locations(locations: &[ProbeLocation], medium: Medium) -> String {
     for at in locations {
         let types: Vec<_> = at.arguments.iter().map(|argument| &*argument.type_text).collect();
         let types = format!("({})", types.join(", "));
-        let place = format!("{} {}:{}", at.module, at.function, at.line);
+        // The driver's own places have no lines.
+        let line = if at.line == 0 { String::new() } else { format!(":{}", at.line) };
+        let place = format!("{} {}{line}", at.module, at.function);
         table.add_row([
             name(&at.provider, &at.probe),
             Cell::new(types.escape_debug()),

@@ -38,7 +38,7 @@ impl Sink for Recorder<'_> {
 
 pub(super) fn run(args: &TraceRecordArgs) -> Result<(), Failure> {
     let mut opened = Opened::new(&args.run.tracer)?;
-    let locations = opened.locations(&args.run.patterns)?;
+    let locations = opened.traced(&args.run.patterns)?;
     if locations.is_empty() {
         return output::line(opened.nothing());
     }

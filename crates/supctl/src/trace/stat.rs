@@ -76,7 +76,7 @@ impl Sink for Counter {
 
 pub(super) fn run(args: &TraceStatArgs) -> Result<(), Failure> {
     let mut opened = Opened::new(&args.run.tracer)?;
-    let locations = opened.locations(&args.run.patterns)?;
+    let locations = opened.traced(&args.run.patterns)?;
     if locations.is_empty() {
         return output::line(opened.nothing());
     }

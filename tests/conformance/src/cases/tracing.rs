@@ -1,6 +1,7 @@
 //! The tracer, providers in both rings, clients, and hits.
 
 mod made;
+mod own;
 
 use std::sync::Arc;
 use std::thread;
@@ -28,6 +29,7 @@ use made::{
     probes_in_c_reach_the_tracer, probes_in_rust_reach_the_tracer,
     probes_of_a_module_in_rust_reach_the_tracer,
 };
+use own::{the_driver_tells_of_itself, the_drivers_probes_outlive_a_tracer};
 
 cases! { Tracing {
     a_tracer_registers_in_its_init:
@@ -71,6 +73,11 @@ cases! { Tracing {
         "Flags, limits, unreadable memory and broken objects have their statuses (spec 8.5).",
     the_end_of_a_session_takes_its_probes:
         "Providers and pinned memory of a session go with it (spec 8.9).",
+    the_driver_tells_of_itself:
+        "The driver has a provider like any other, and each of its probes fires with its arguments (spec 8.4, \
+         8.6).",
+    the_drivers_probes_outlive_a_tracer:
+        "Tracers come and go while the driver's own probes fire (spec 8.3, 8.6).",
     a_tracer_goes_under_fire:
         "Hits while the tracer is loaded and unloaded find it or nobody (spec 8.6).",
 }}
