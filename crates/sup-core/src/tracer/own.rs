@@ -390,21 +390,30 @@ mod tests {
     extern crate std;
 
     use super::*;
-    use crate::vtg::Object;
     use zerocopy::FromBytes;
 
-    /// A host's room, of a test that ends before its process does.
-    fn room() -> ProbeRoom {
-        let words = std::vec![0_u64; 512].leak();
-        let address = R0Ptr::new(words.as_ptr().expose_provenance() as u64);
-        let words = <[AtomicU32]>::mut_from_bytes(words.as_mut_bytes()).unwrap();
-        ProbeRoom { words, address, address_bits: 48 }
+    use crate::vtg::Object;
+
+    /// A host's room.
+    #[repr(align(8))]
+    struct Room([AtomicU32; 1024]);
+
+    impl Room {
+        const fn new() -> Self {
+            Self([const { AtomicU32::new(0) }; 1024])
+        }
+
+        fn part(&'static self, words: usize) -> ProbeRoom {
+            let words = &self.0[..words];
+            let address = R0Ptr::new(words.as_ptr().expose_provenance() as u64);
+            ProbeRoom { words, address, address_bits: 48 }
+        }
     }
 
     #[test]
     fn nobody_pays_for_what_the_last_tracer_left_on() {
-        let room = room();
-        let own = OwnProbes::in_room(room).unwrap();
+        static ROOM: Room = Room::new();
+        let own = OwnProbes::in_room(ROOM.part(1024)).unwrap();
         let probe = Probe::WaitEnd;
         assert_eq!((own.is_wanted(probe), own.place(probe)), (false, None));
         let places = own.0.as_ref().unwrap();
@@ -427,9 +436,8 @@ mod tests {
 
     #[test]
     fn cannot_write_into_too_little_room() {
-        let ProbeRoom { words, address, address_bits } = room();
-        let words = &words[..100];
-        let small = OwnProbes::in_room(ProbeRoom { words, address, address_bits });
+        static ROOM: Room = Room::new();
+        let small = OwnProbes::in_room(ROOM.part(100));
         assert_eq!(small.err(), Some(Status::VERR_BUFFER_OVERFLOW));
     }
 
