@@ -14,7 +14,7 @@ use sup_abi::SUPDRVTRACERUSRCTX;
 use sup_abi::request::{
     TracerDeregisterUserModule, TracerDeregisterUserModuleIn, TracerFire, TracerRegisterUserModule,
 };
-use sup_abi::{R3Ptr, VTG_TYPE_FIXED_SIZED, VTG_TYPE_UNSIGNED};
+use sup_abi::{DRIVER_PROVIDER, R3Ptr, VTG_TYPE_FIXED_SIZED, VTG_TYPE_UNSIGNED};
 use sup_test_key::signed;
 use sup_test_vtg::Module;
 
@@ -38,6 +38,8 @@ cases! { Tracing {
         "Another is refused, and what a client switched on goes off with it (spec 8.7).",
     the_ring_tracer_goes_under_fire:
         "Eight threads fire while it is loaded and unloaded (spec 8.6).",
+    the_ring_tracer_goes_while_the_driver_fires:
+        "All of the driver's own probes are on while four threads open sessions (spec 8.6).",
 }}
 
 const PLACES: [&str; 2] =
@@ -310,5 +312,40 @@ fn the_ring_tracer_goes_under_fire(backend: &dyn Backend) -> Verdict {
         is_over.store(true, Ordering::Relaxed);
         let mut fired = threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(())));
         results.and_then(|()| fired.try_for_each(|result| result))
+    })
+}
+
+fn the_ring_tracer_goes_while_the_driver_fires(backend: &dyn Backend) -> Verdict {
+    let is_slow = backend.kind() == Kind::Kernel || std::env::var_os("CHECK_FEW").is_some();
+    let rounds = if is_slow { 20 } else { 300 };
+    let image = image()?;
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| -> Verdict {
+                    while !is_over.load(Ordering::Relaxed) {
+                        Client::connect(backend)?.still_works()?;
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        let results = (0..rounds).try_for_each(|_| -> Verdict {
+            let mut tracer = RingTracer::open_image(backend.kind(), &image)?;
+            tracer.make_rings(16, Policy::Overwrite)?;
+            let mut own = tracer.locations()?;
+            own.retain(|location| location.provider == DRIVER_PROVIDER);
+            check!(!own.is_empty(), "the driver has no probes");
+            check!(own.iter().all(|location| !location.is_on), "left switched on");
+            own.iter().try_for_each(|location| tracer.switch_on(location.id, None))?;
+            tracer.read(100, |_| {});
+            Ok(())
+        });
+        is_over.store(true, Ordering::Relaxed);
+        let mut ended = threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(Stop::failed("a thread panicked"))));
+        results.and_then(|()| ended.try_for_each(|result| result))
     })
 }
