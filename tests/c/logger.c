@@ -23,6 +23,9 @@ int main(void)
     CHECK_RC(SUPR3LoggerSettings(SUPLOGGER_DEBUG, "no", "+", ""), VINF_SUCCESS);
     CHECK_RC(SUPR3LoggerSettings(SUPLOGGER_DEBUG, "", "nobody.nothing=x", NULL), VINF_SUCCESS);
 
+    /* No text is an error, whatever its bytes are. */
+    CHECK_RC(SUPR3LoggerSettings(SUPLOGGER_DEBUG, "\xff tid \xe4", "\xc3(", "\xfe"), VINF_SUCCESS);
+
     /* As long as the request's number has room for, and one more. */
     for (i = 0; i < sizeof(s_szLong) - 2; i++)
         s_szLong[i] = 'x';

@@ -19,6 +19,13 @@ int main(void)
     SUPTracerFireProbe((struct VTGPROBELOC *)&g_VTGObjHeader.aLocs[0], 1, 2, 3, 4, 5);
     CHECK_RC(SUPR3TracerOpen(1, 2), VERR_INVALID_HANDLE);
     CHECK_RC(SUPR3TracerClose(), VERR_INVALID_HANDLE);
+    /* A module without probes is none of the driver's business; one with probes is. */
+    Bad.Probes.cb = 0;
+    CHECK_RC(SUPR3TracerRegisterModule(~(uintptr_t)0, "tracing", (struct VTGOBJHDR *)&Bad, uHdr, SUP_TRACER_UMOD_FLAGS_EXE),
+             VINF_SUCCESS);
+    CHECK_RC(SUPR3TracerDeregisterModule((struct VTGOBJHDR *)&Bad), VINF_SUCCESS);
+    CHECK_RC(SUPR3TracerRegisterModule(~(uintptr_t)0, "tracing", pHdr, uHdr, SUP_TRACER_UMOD_FLAGS_EXE), VERR_INVALID_HANDLE);
+    CHECK_RC(SUPR3TracerDeregisterModule(pHdr), VERR_INVALID_HANDLE);
     REQUIRE_RC(SUPR3Init(NULL), VINF_SUCCESS);
 
     CHECK_RC(SUPR3TracerOpen(1, 2), VERR_SUPDRV_TRACER_NOT_PRESENT);
@@ -43,6 +50,11 @@ int main(void)
     for (i = 0; i < 5; i++)
         CHECK(g_VTGObjHeader.aLocs[i].idProbe == i);
     CHECK(g_VTGObjHeader.aLocs[0].pszFunction == pszFunction);
+    /* Again: refused, and the numbers of the registration that there is stay. */
+    CHECK_RC(SUPR3TracerRegisterModule(~(uintptr_t)0, "tracing", pHdr, uHdr, SUP_TRACER_UMOD_FLAGS_EXE),
+             VERR_SUPDRV_VTG_ALREADY_REGISTERED);
+    for (i = 0; i < 5; i++)
+        CHECK(g_VTGObjHeader.aLocs[i].idProbe == i);
     /* A hit that nobody switched on. */
     SUPTracerFireProbe((struct VTGPROBELOC *)&g_VTGObjHeader.aLocs[1], 1, 2, 3, 4, 5);
     CHECK_RC(SUPR3TracerDeregisterModule(pHdr), VINF_SUCCESS);

@@ -2,6 +2,7 @@
 
 #![expect(non_snake_case, reason = "the header's names")]
 
+use std::borrow::Cow;
 use std::ffi::{CStr, c_char};
 
 use sup::{LoggerKind, LoggerTexts};
@@ -25,37 +26,47 @@ fn kind(which: u32) -> Result<LoggerKind, Status> {
     }
 }
 
-/// A text of the caller's; NULL is an empty one.
+/// A text of the caller's; NULL is an empty one. No name has a byte that is not ASCII, and no text is an
+/// error, so where a text is not UTF-8 a character without a meaning stands for each such byte.
 ///
 /// # Errors
-/// `VERR_INVALID_POINTER`, `VERR_INVALID_PARAMETER` if it is not UTF-8.
+/// `VERR_INVALID_POINTER`.
 ///
 /// # Safety
 /// A plausible pointer leads to a terminated text, which stays for the call.
-unsafe fn text<'a>(pointer: *const c_char) -> Result<&'a str, Status> {
+unsafe fn text<'a>(pointer: *const c_char) -> Result<Cow<'a, str>, Status> {
     if pointer.is_null() {
-        return Ok("");
+        return Ok("".into());
     }
     check(pointer)?;
     // SAFETY: by this function's contract.
     let text = unsafe { CStr::from_ptr(pointer) };
-    text.to_str().map_err(|_| Status::VERR_INVALID_PARAMETER)
+    let plain = |byte: &u8| if byte.is_ascii() { char::from(*byte) } else { '?' };
+    Ok(match text.to_str() {
+        Ok(text) => text.into(),
+        Err(_) => text.to_bytes().iter().map(plain).collect::<String>().into(),
+    })
 }
 
+/// The three texts of the header's functions.
+///
+/// # Errors
+/// Those of [`text`].
+///
 /// # Safety
 /// As for [`text`], of each.
 unsafe fn texts<'a>(
     flags: *const c_char,
     groups: *const c_char,
     destination: *const c_char,
-) -> Result<LoggerTexts<'a>, Status> {
+) -> Result<[Cow<'a, str>; 3], Status> {
     // SAFETY: by this function's contract.
     let flags = unsafe { text(flags) }?;
     // SAFETY: by this function's contract.
     let groups = unsafe { text(groups) }?;
     // SAFETY: by this function's contract.
     let destination = unsafe { text(destination) }?;
-    Ok(LoggerTexts { flags, groups, destination })
+    Ok([flags, groups, destination])
 }
 
 c_functions! {
@@ -63,7 +74,8 @@ c_functions! {
     status fn SUPR3LoggerSettings(enmWhich: u32, pszFlags: *const c_char, pszGroups: *const c_char, pszDest: *const c_char) {
         let kind = kind(enmWhich)?;
         // SAFETY: the caller's texts are terminated.
-        let texts = unsafe { texts(pszFlags, pszGroups, pszDest) }?;
+        let [flags, groups, destination] = &unsafe { texts(pszFlags, pszGroups, pszDest) }?;
+        let texts = LoggerTexts { flags, groups, destination };
         Call::begin()?.session.logger_settings(kind, texts)?;
         Ok(Status::VINF_SUCCESS)
     }
@@ -72,7 +84,8 @@ c_functions! {
     status fn SUPR3LoggerCreate(enmWhich: u32, pszFlags: *const c_char, pszGroups: *const c_char, pszDest: *const c_char) {
         let kind = kind(enmWhich)?;
         // SAFETY: the caller's texts are terminated.
-        let texts = unsafe { texts(pszFlags, pszGroups, pszDest) }?;
+        let [flags, groups, destination] = &unsafe { texts(pszFlags, pszGroups, pszDest) }?;
+        let texts = LoggerTexts { flags, groups, destination };
         Call::begin()?.session.logger_create(kind, texts)?;
         Ok(Status::VINF_SUCCESS)
     }

@@ -32,6 +32,26 @@ unsafe fn header(pointer: *mut VTGOBJHDR) -> Result<NonNull<VTGOBJHDR>, Status> 
     NonNull::new(pointer).ok_or(Status::VERR_INVALID_POINTER)
 }
 
+/// Begins a call about a module; `None` without a session, if the module has nothing to tell of: that is a
+/// success, and takes no driver.
+///
+/// # Errors
+/// `VERR_INVALID_HANDLE`.
+///
+/// # Safety
+/// A header is there.
+unsafe fn begin(header: NonNull<VTGOBJHDR>) -> Result<Option<Call>, Status> {
+    Call::begin().map(Some).or_else(|status| {
+        // SAFETY: by this function's contract; any bytes are a header.
+        let header = unsafe { header.as_ptr().read_unaligned() };
+        let has_places = match header.offProbeLocs {
+            0 => header.uProbeLocs != header.uProbeLocsEnd,
+            _ => header.cbProbeLocs != 0,
+        };
+        if has_places && header.Probes.cb != 0 { Err(status) } else { Ok(None) }
+    })
+}
+
 c_functions! {
     /// Opens the tracer for the process' session.
     status fn SUPR3TracerOpen(uCookie: u32, uArg: usize) {
@@ -75,7 +95,8 @@ c_functions! {
             SUP_TRACER_UMOD_FLAGS_SHARED => ProbeModuleKind::Library,
             _ => return Err(Status::VERR_INVALID_PARAMETER),
         };
-        let call = Call::begin()?;
+        // SAFETY: the caller's header.
+        let Some(call) = unsafe { begin(header) }? else { return Ok(Status::VINF_SUCCESS) };
         // SAFETY: the caller's module is one that a compiler of probes made, as the header demands.
         unsafe { call.session.register_probes(name, kind, header, uVtgHdrAddr as u64) }?;
         Ok(Status::VINF_SUCCESS)
@@ -85,7 +106,8 @@ c_functions! {
     status fn SUPR3TracerDeregisterModule(pVtgHdr: *mut VTGOBJHDR) {
         // SAFETY: the caller's header, if it can be one.
         let header = unsafe { header(pVtgHdr) }?;
-        let call = Call::begin()?;
+        // SAFETY: the caller's header.
+        let Some(call) = unsafe { begin(header) }? else { return Ok(Status::VINF_SUCCESS) };
         // SAFETY: the caller's module is one that a compiler of probes made, as the header demands.
         unsafe { call.session.deregister_probes(header) }?;
         Ok(Status::VINF_SUCCESS)

@@ -324,9 +324,13 @@ pub(crate) unsafe extern "C" fn register_impl<R: Native>(
         // SAFETY: the caller passes a registration that stays until it is deregistered, as the header
         // demands.
         let tracer = unsafe { tracer::<R>(registration) }?;
-        driver.tracer_register(owner, tracer)?;
+        // Before: the tracer is told of the providers that there are in the course of this.
         // SAFETY: the same variable, which the module keeps for the call.
         unsafe { helpers.write(&raw const HELPERS) };
+        driver.tracer_register(owner, tracer).inspect_err(|_| {
+            // SAFETY: the same variable.
+            unsafe { helpers.write(core::ptr::null()) };
+        })?;
         Ok(Status::VINF_SUCCESS)
     })())
 }

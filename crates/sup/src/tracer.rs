@@ -133,11 +133,11 @@ impl Session {
         }
         let name = module_name(name, kind)?;
         let copy = located(copy, believed)?;
+        // SAFETY: the header can be written, by the caller's promise.
+        unsafe { place.write_unaligned(copy) };
         if copy.cbProbeLocs == 0 || copy.Probes.cb == 0 {
             return Ok(());
         }
-        // SAFETY: the header can be written, by the caller's promise.
-        unsafe { place.write_unaligned(copy) };
         let shift = (place.expose_provenance() as u64).wrapping_sub(believed);
         let mut locations = Locations::new(&copy, place, shift)?;
         // SAFETY: the records and the names are where the object says, by the caller's promise.

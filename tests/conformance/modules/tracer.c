@@ -165,6 +165,9 @@ static int tracerProviderRegister(PCSUPDRVTRACERREG pThis, PSUPDRVVDTPROVIDERCOR
     }
     if (g_rcProvider)
         return g_rcProvider;
+    /* The helper is there before the first provider is. */
+    if (!g_pHlp)
+        return VERR_INVALID_PARAMETER;
     for (i = 0; i < MAX_PROVIDERS; i++)
         if (!g_apProviders[i])
         {
@@ -348,6 +351,7 @@ int tracerServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64
 int ModuleInit(void *hMod)
 {
     SUPDRVTRACERREG Reg = g_Reg;
+    PCSUPDRVTRACERHLP pHlp = (PCSUPDRVTRACERHLP)&g_Reg;
     int32_t *piRc = g_State.aiRegister;
     g_hMod = hMod;
     *piRc++ = SUPR0TracerRegisterImpl(hMod, NULL, &g_Reg, NULL);
@@ -369,6 +373,6 @@ int ModuleInit(void *hMod)
     /* Nothing was given out so far. */
     *piRc++ = g_pHlp == NULL ? VINF_SUCCESS : VERR_INVALID_PARAMETER;
     *piRc++ = SUPR0TracerRegisterImpl(hMod, NULL, &g_Reg, &g_pHlp);
-    *piRc = SUPR0TracerRegisterImpl(hMod, NULL, &g_Reg, &g_pHlp);
-    return g_State.aiRegister[10];
+    *piRc = SUPR0TracerRegisterImpl(hMod, NULL, &g_Reg, &pHlp);
+    return pHlp == NULL ? g_State.aiRegister[10] : VERR_INVALID_PARAMETER;
 }

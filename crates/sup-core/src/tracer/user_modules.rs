@@ -352,16 +352,35 @@ impl<H: Host> Driver<H> {
         let slot = session.tracing().lock().modules.claim(&mut room);
         let slot = slot.ok_or(Status::VERR_SUPDRV_TRACER_TOO_MANY_PROVIDERS)?;
         let owner = Owner::User(session.handle(), slot);
-        let entered = self
-            .number_locations(&module, slot)
-            .and_then(|()| self.register_user_providers(session, request.name, owner, &module));
+        // Before anything is written: the records may have the numbers of the registration that there is.
+        let entered = self.check_unregistered(session, &module).and_then(|()| {
+            self.number_locations(&module, slot)
+                .and_then(|()| self.register_user_providers(session, request.name, owner, &module))
+                .inspect_err(|_| self.clear_numbers(&module))
+        });
         if let Err(status) = entered {
-            self.clear_numbers(&module);
             session.tracing().lock().modules.set(slot, Slot::Free);
             return Err(status);
         }
         session.tracing().lock().modules.set(slot, Slot::Live(module));
         Ok(())
+    }
+
+    /// # Errors
+    /// `VERR_SUPDRV_VTG_ALREADY_REGISTERED`.
+    fn check_unregistered(
+        &self,
+        session: &Session<H>,
+        module: &UserModule<H>,
+    ) -> Result<(), Status> {
+        let (handle, header) = (session.handle(), module.shared().header_at());
+        let is_it = |entry: &super::Entry<H>| {
+            entry.owner.session() == Some(handle) && entry.header == header
+        };
+        match self.tracing().registry.lock().providers.iter().any(is_it) {
+            true => Err(Status::VERR_SUPDRV_VTG_ALREADY_REGISTERED),
+            false => Ok(()),
+        }
     }
 
     #[inline(never)]

@@ -34,8 +34,8 @@ impl Session {
     /// ```
     ///
     /// # Errors
-    /// Those of [`Session::register_probes`]. `VERR_SUPDRV_VTG_BAD_PROBE_LOC` if it is registered already and
-    /// has more than one place.
+    /// Those of [`Session::register_probes`], among them `VERR_SUPDRV_VTG_ALREADY_REGISTERED`.
+    /// `VERR_SUPDRV_VTG_BAD_PROBE_LOC` if a session that has ended left numbers in its records.
     pub fn register_provider(&self, provider: Provider) -> Result<RegisteredProvider> {
         let program = std::env::current_exe().unwrap_or_default();
         let name = program.file_name().unwrap_or_default().to_string_lossy();

@@ -524,6 +524,9 @@ fn cannot_register_what_is_no_module(backend: &dyn Backend) -> Verdict {
     same!(register(&client, &first.request())?, S::VINF_SUCCESS);
     let twice = register(&client, &second.request())?;
     same!(twice, S::VERR_SUPDRV_VTG_ALREADY_REGISTERED);
+    // The same memory, whose records keep their numbers.
+    same!(register(&client, &first.request())?, S::VERR_SUPDRV_VTG_ALREADY_REGISTERED);
+    same!(first.numbers(), [0, 1, 2]);
     same!(deregister(&client, &first)?, S::VINF_SUCCESS);
     client.still_works()
 }

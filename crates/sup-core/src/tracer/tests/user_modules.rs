@@ -157,6 +157,10 @@ fn one_build_is_shared_by_sessions_and_refused_twice_in_one() {
     let twice = Module::new(&Shape::sample(), HEADER + (2 << 30));
     let result = twice.register(&bench, &bench.session);
     assert_eq!(result, Err(Status::VERR_SUPDRV_VTG_ALREADY_REGISTERED));
+    // Not even its own numbers are taken from one that is registered.
+    let again = bench.driver.tracer_register_user_module(&bench.session, &module.request());
+    assert_eq!(again, Err(Status::VERR_SUPDRV_VTG_ALREADY_REGISTERED));
+    assert_eq!(module.numbers(&bench.host), [0, 1, 2, 3, 4]);
     // The same UUID on something else is something else.
     let mut shape = Shape::sample();
     shape.providers[1].name = "bets".into();
