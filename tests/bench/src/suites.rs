@@ -1,6 +1,7 @@
 //! [`SUITES`]: everything that can be measured, by suite.
 
 mod capi;
+mod exports;
 mod gip;
 mod hardened;
 mod loader;

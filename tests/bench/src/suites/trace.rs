@@ -45,5 +45,6 @@ pub(super) fn run() -> Result<Vec<Figure>> {
         goal: Some(Goal::Beyond(0.5)),
     }];
     figures.extend(super::ringtrace::run()?);
+    figures.extend(super::exports::run()?);
     Ok(figures)
 }
