@@ -171,8 +171,11 @@ impl Session {
             let detail = "that is not the header of a VTG object";
             return Self::refuse(DEREGISTER, Status::VERR_SUPDRV_VTG_MAGIC, detail);
         }
-        let has_place = copy.offProbeLocs != 0 || copy.uProbeLocs != copy.uProbeLocsEnd;
-        if !has_place || copy.Probes.cb == 0 {
+        let has_places = match copy.offProbeLocs {
+            0 => copy.uProbeLocs != copy.uProbeLocsEnd,
+            _ => copy.cbProbeLocs != 0,
+        };
+        if !has_places || copy.Probes.cb == 0 {
             return Ok(());
         }
         let header = R3Ptr::new(place.expose_provenance() as u64);
