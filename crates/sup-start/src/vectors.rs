@@ -135,13 +135,28 @@ fn purge_environment(vector: *mut *mut c_char) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    /// What main's vectors are, which stay: where leaks are looked for.
+    fn kept(vector: *mut *mut c_char) -> *mut *mut c_char {
+        static KEPT: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+        KEPT.lock().unwrap().push(vector.expose_provenance());
+        vector
+    }
 
     /// A vector of C's, which is left behind as main's are.
     fn vector(texts: &[&'static CStr]) -> *mut *mut c_char {
         let elements = texts.iter().map(|text| text.as_ptr().cast_mut());
         let elements: Vec<_> = elements.chain([ptr::null_mut()]).collect();
-        elements.leak().as_mut_ptr()
+        kept(elements.leak().as_mut_ptr())
+    }
+
+    /// What main gets in the end.
+    fn of_main(vectors: Vectors) -> (c_int, *mut *mut c_char, *mut *mut c_char) {
+        let (argc, argv, envp) = vectors.into_main();
+        (argc, kept(argv), kept(envp))
     }
 
     fn texts(vector: *mut *mut c_char) -> Vec<String> {
@@ -166,7 +181,7 @@ mod tests {
         assert_eq!(vectors.variable(b"LD_PRELOAD"), Some(b"x".as_slice()));
         assert_eq!(vectors.variable(b"LD_"), None);
         vectors.purge_own(c"vm");
-        let (argc, argv, envp) = vectors.into_main();
+        let (argc, argv, envp) = of_main(vectors);
         assert_eq!(texts(argv), ["vm", "-a", "b"]);
         assert_eq!(argc, 3);
         assert_eq!(texts(envp), ["A=1", "B=2"]);
@@ -178,7 +193,7 @@ mod tests {
         let mut vectors = unsafe { Vectors::of_main(0, ptr::null_mut(), ptr::null_mut()) };
         assert_eq!(vectors.variable(b"A"), None);
         vectors.purge_own(c"vm");
-        let (argc, argv, envp) = vectors.into_main();
+        let (argc, argv, envp) = of_main(vectors);
         assert_eq!((argc, texts(argv), texts(envp)), (1, vec!["vm".to_owned()], vec![]));
     }
 
@@ -187,6 +202,6 @@ mod tests {
         let argv = vector(&[c"vm", c"a"]);
         // SAFETY: the vector was made above as main's are; the count is larger than it, and it ends with NULL.
         let vectors = unsafe { Vectors::of_main(9, argv, ptr::null_mut()) };
-        assert_eq!(vectors.into_main().0, 2);
+        assert_eq!(of_main(vectors).0, 2);
     }
 }
