@@ -9,10 +9,10 @@ use crate::capi;
 use crate::cli::BenchArgs;
 use crate::modules;
 use crate::project::Project;
-use crate::report;
 use crate::start;
 use crate::vm;
 use crate::vm::args::{GuestArgs, VmCommand, VmRunArgs};
+use crate::{report, require};
 
 /// The suite that needs the C library, and where it is told to look for it.
 const C_LIBRARY: &str = "capi";
@@ -71,14 +71,21 @@ fn on_host(project: &Project, args: &BenchArgs) -> Result<ExitCode> {
     if !args.list && args.suite.as_deref().is_none_or(|suite| suite == C_LIBRARY) {
         command.env(C_LIBRARY_VARIABLE, capi::build(project)?.shared());
     }
-    if !args.list
-        && args.suite.as_deref().is_none_or(|suite| suite == TRACE)
-        && let Some(why) = modules::in_rust(project)
-    {
-        report::note(format_args!("{why}"));
+    if !args.list && args.suite.as_deref().is_none_or(|suite| suite == TRACE) {
+        for why in [modules::in_rust(project), lttng(project)].into_iter().flatten() {
+            report::note(format_args!("{why}"));
+        }
     }
     let status = command.status().context("cannot run cargo")?;
     // No code means that a signal ended it.
     let code = status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     Ok(ExitCode::from(code))
+}
+
+/// Sees to it that LTTng-UST is there to be compared with; or why it is not.
+fn lttng(project: &Project) -> Option<String> {
+    const HEADER: &str = "/usr/include/x86_64-linux-gnu/lttng/tracepoint.h";
+    let tools = require::program(project, "lttng", "lttng-tools");
+    let found = tools.and_then(|()| require::file(project, HEADER, "liblttng-ust-dev"));
+    found.err().map(|error| format!("{error:#}"))
 }

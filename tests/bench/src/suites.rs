@@ -5,6 +5,7 @@ mod exports;
 mod gip;
 mod hardened;
 mod loader;
+mod lttng;
 mod memory;
 mod raw;
 mod ringtrace;

@@ -20,6 +20,7 @@ use sup_test_key::signed;
 
 use crate::figure::{Figure, Goal, Skip};
 use crate::measure::{Pair, compare};
+use crate::suites::lttng::{self, Lttng};
 use crate::suites::open_session;
 
 const TRACER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/r0/ringtrace.r0");
@@ -41,24 +42,24 @@ pub(super) fn run() -> Result<Vec<Figure>> {
     let session = open_session()?;
     let traced = session.load_service_image(&signed(TRACED, "traced"), "traced", TRACED_HANDLER)?;
     let mut figures = vec![alone(&traced)?];
+    if lttng::missing().is_none() {
+        figures.push(beside_lttng(&traced)?);
+    }
     figures.extend(bursts(&traced)?);
     figures.extend(crowd(&traced)?);
     Ok(figures)
 }
 
 pub(super) fn skips() -> Vec<Skip> {
-    let mut skips = vec![
-        Skip {
-            name: "the same probe through LTTng-UST",
-            reason: "not measured: nobody has written the probe for it yet".to_owned(),
-        },
-        Skip {
-            name: "the same probe through uprobes",
-            reason:
-                "not measured: it takes a kernel of this machine with tracefs, and nobody has tried"
-                    .to_owned(),
-        },
-    ];
+    let mut skips = vec![Skip {
+        name: "the same probe through uprobes",
+        reason:
+            "not measured: it takes a kernel of this machine with tracefs, and nobody has tried"
+                .to_owned(),
+    }];
+    if let Some(reason) = lttng::missing() {
+        skips.push(Skip { name: "the same probe of LTTng-UST", reason });
+    }
     if !Path::new(TRACER).is_file() {
         let reason =
             "no target/r0/ringtrace.r0: `supctl module build modules/ringtrace` could not make it";
@@ -102,6 +103,21 @@ fn alone(traced: &ServiceModule) -> Result<Figure> {
         compared_to: "the probe switched off".to_owned(),
         pair,
         goal: Some(Goal::Median(60.0)),
+    })
+}
+
+/// The same, beside a probe of LTTng-UST with as many arguments.
+fn beside_lttng(traced: &ServiceModule) -> Result<Figure> {
+    let (tracer, id) = open(Policy::Overwrite)?;
+    tracer.switch_on(id, None)?;
+    let mut lttng = Lttng::start()?;
+    let pair = compare(|iterations| fire(traced, iterations), |iterations| lttng.fire(iterations))?;
+    Ok(Figure {
+        name: "hit into the ring, five words".to_owned(),
+        unit: "ns",
+        compared_to: "LTTng-UST, five words".to_owned(),
+        pair,
+        goal: Some(Goal::Ratio(1.0)),
     })
 }
 
