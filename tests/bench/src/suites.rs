@@ -13,6 +13,7 @@ mod semaphores;
 mod shared_object;
 mod slice;
 mod trace;
+mod uprobe;
 
 use std::hint::black_box;
 

@@ -22,6 +22,7 @@ use crate::figure::{Figure, Goal, Skip};
 use crate::measure::{Pair, compare};
 use crate::suites::lttng::{self, Lttng};
 use crate::suites::open_session;
+use crate::suites::uprobe::{self, Uprobe};
 
 const TRACER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/r0/ringtrace.r0");
 /// Records in the ring of each processor: 2 MiB and a quarter.
@@ -45,18 +46,20 @@ pub(super) fn run() -> Result<Vec<Figure>> {
     if lttng::missing().is_none() {
         figures.push(beside_lttng(&traced)?);
     }
+    if Uprobe::take().is_ok() {
+        figures.push(beside_uprobe(&traced)?);
+    }
     figures.extend(bursts(&traced)?);
     figures.extend(crowd(&traced)?);
     Ok(figures)
 }
 
 pub(super) fn skips() -> Vec<Skip> {
-    let mut skips = vec![Skip {
-        name: "the same probe through uprobes",
-        reason:
-            "not measured: it takes a kernel of this machine with tracefs, and nobody has tried"
-                .to_owned(),
-    }];
+    let mut skips = Vec::new();
+    if let Err(error) = Uprobe::take() {
+        let reason = format!("not measured: {error:#}");
+        skips.push(Skip { name: "the same probe through uprobes", reason });
+    }
     if let Some(reason) = lttng::missing() {
         skips.push(Skip { name: "the same probe of LTTng-UST", reason });
     }
@@ -118,6 +121,23 @@ fn beside_lttng(traced: &ServiceModule) -> Result<Figure> {
         compared_to: "LTTng-UST, five words".to_owned(),
         pair,
         goal: Some(Goal::Ratio(1.0)),
+    })
+}
+
+/// The same, beside a probe of a program that the kernel takes.
+fn beside_uprobe(traced: &ServiceModule) -> Result<Figure> {
+    let (tracer, id) = open(Policy::Overwrite)?;
+    tracer.switch_on(id, None)?;
+    let taken = Uprobe::take()?;
+    let pair =
+        compare(|iterations| fire(traced, iterations), |iterations| Ok(uprobe::fire(iterations)))?;
+    ensure!(taken.written() > 0, "the kernel wrote nothing of the hits");
+    Ok(Figure {
+        name: "hit into the ring, five words".to_owned(),
+        unit: "ns",
+        compared_to: "a USDT probe, a uprobe".to_owned(),
+        pair,
+        goal: Some(Goal::Ratio(0.05)),
     })
 }
 
