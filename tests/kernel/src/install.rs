@@ -7,13 +7,14 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use rustix::mount::mount_bind;
 use sup::Session;
 use sup::backend::{DEVICE, Kind};
 
@@ -135,14 +136,17 @@ struct Udev(Child);
 impl Udev {
     /// Puts its files in place, if they are not yet, and starts it.
     fn start() -> Verdict<Self> {
-        if !Path::new("/usr").exists() {
-            if !Path::new(SYSTEM).exists() {
-                let why = "no udev in this guest: `cargo xtask vm run --take system` brings it";
-                return Err(Stop::Skipped(why.to_owned()));
-            }
-            symlink(SYSTEM, "/usr")?;
+        const DAEMON: &str = "/usr/lib/systemd/systemd-udevd";
+        if !Path::new(SYSTEM).exists() {
+            let why = "no udev in this guest: `cargo xtask vm run --take system` brings it";
+            return Err(Stop::Skipped(why.to_owned()));
         }
-        let mut command = Command::new("/usr/lib/systemd/systemd-udevd");
+        if !Path::new(DAEMON).exists() {
+            // Other suites may have made it.
+            fs::create_dir_all("/usr")?;
+            mount_bind(SYSTEM, "/usr")?;
+        }
+        let mut command = Command::new(DAEMON);
         let udev = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
         let end = Instant::now() + PATIENCE;
         while !Path::new("/run/udev/control").exists() {
