@@ -92,6 +92,30 @@ unsafe fn service_name(name: *const c_char, bytes: usize) -> Result<ServiceName,
     ServiceName::new(name).ok_or(Status::VERR_INVALID_PARAMETER)
 }
 
+/// The packet of a service call, empty if there is none.
+///
+/// # Safety
+/// If the pointer is plausible, a header is there, and as many bytes as it says; nobody else uses them.
+#[inline(always)]
+unsafe fn service_packet<'a>(packet: *mut SUPR0SERVICEREQHDR) -> Result<&'a mut [u8], Status> {
+    if packet.is_null() {
+        return Ok(&mut []);
+    }
+    if !is_plausible(packet) {
+        return Err(Status::VERR_INVALID_POINTER);
+    }
+    // SAFETY: the caller's promise.
+    let header = unsafe { packet.read_unaligned() };
+    if header.cbReq > SERVICE_PACKET_BYTES_MAX {
+        return Err(Status::VERR_INTERNAL_ERROR);
+    }
+    if header.u32Magic != SUPR0SERVICEREQHDR_MAGIC {
+        return Err(Status::VERR_INVALID_MAGIC);
+    }
+    // SAFETY: the caller's promise.
+    Ok(unsafe { std::slice::from_raw_parts_mut(packet.cast::<u8>(), header.cbReq as usize) })
+}
+
 c_functions! {
     /// Loads a module.
     status fn SUPR3LoadModule(pszFilename: *const c_char, pszModule: *const c_char, ppvImageBase: *mut *mut c_void, pErrInfo: *mut RTERRINFO) {
@@ -159,28 +183,13 @@ c_functions! {
     status fn SUPR3CallR0Service(pszService: *const c_char, cchService: usize, uOperation: u32, u64Arg: u64, pReqHdr: *mut SUPR0SERVICEREQHDR) {
         // SAFETY: the caller gives a name of so many bytes.
         let name = unsafe { service_name(pszService, cchService) }?;
-        if pReqHdr.is_null() {
-            let call = Call::begin()?;
-            return Ok(raw::call_service(&call.session, name, uOperation, u64Arg, &mut [])?);
-        }
-        if !is_plausible(pReqHdr) {
-            return Err(Status::VERR_INVALID_POINTER);
-        }
-        // SAFETY: the caller's packet begins with its header.
-        let header = unsafe { pReqHdr.read_unaligned() };
-        if header.cbReq > SERVICE_PACKET_BYTES_MAX {
-            return Err(Status::VERR_INTERNAL_ERROR);
-        }
-        if header.u32Magic != SUPR0SERVICEREQHDR_MAGIC {
-            return Err(Status::VERR_INVALID_MAGIC);
-        }
-        // What is left to find is the driver's.
+        // SAFETY: the caller's packet is as long as its header says, and the call has it for itself.
+        let packet = unsafe { service_packet(pReqHdr) }?;
         let call = Call::begin()?;
-        if (header.cbReq as usize) < size_of_val(&header) {
+        // What is left to find is the driver's, and an empty packet would be none there.
+        if !pReqHdr.is_null() && packet.len() < size_of::<SUPR0SERVICEREQHDR>() {
             return Err(Status::VERR_INVALID_PARAMETER);
         }
-        // SAFETY: the header says how long the packet is, and the call has it for itself.
-        let packet = unsafe { std::slice::from_raw_parts_mut(pReqHdr.cast::<u8>(), header.cbReq as usize) };
         Ok(raw::call_service(&call.session, name, uOperation, u64Arg, packet)?)
     }
 }

@@ -190,7 +190,12 @@ impl Session {
     ) -> Result<Status> {
         let fixed = name.request(operation, argument);
         if packet.is_empty() {
-            return self.send_to_service(&fixed, packet, &mut [0; BARE_WORDS]);
+            let [first, second, third, last, argument] = fixed;
+            // Each word is written once: what is stored again can be read only later.
+            let mut bare: [u64; BARE_WORDS] = [0, 0, 0, first, second, third, last, argument];
+            let (status, _) =
+                self.connection().send::<CallService>(bare.as_mut_bytes(), BARE, BARE)?;
+            return Ok(status);
         }
         let words = BARE_WORDS + packet.len().div_ceil(WORD);
         if words <= SMALL_WORDS {
@@ -200,7 +205,6 @@ impl Session {
     }
 
     /// Builds the request in `buffer`, which has room for it.
-    #[inline]
     fn send_to_service(
         &self,
         fixed: &[u64; FIXED_WORDS],
