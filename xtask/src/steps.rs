@@ -76,7 +76,7 @@ pub(crate) const STEPS: [Step; 28] = [
     quick(
         "loom",
         long::loom,
-        "the semaphores and the clock page in the interleavings that two preemptions make",
+        "semaphores, the clock page, factories and traced hits in the interleavings that two preemptions make",
     ),
     quick("supctl", doctor::run, "the doctor passes, and so does a bare `cargo run --release`"),
     quick(

@@ -154,4 +154,8 @@ mod wait {
 pub use wait::*;
 
 #[cfg(test)]
+#[cfg(loom)]
+mod loom_tests;
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;

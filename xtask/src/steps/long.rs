@@ -97,7 +97,7 @@ pub(super) fn loom_long(project: &Project) -> Result<Verdict> {
 fn interleave(project: &Project, preemptions: &str) -> Result<Verdict> {
     let folder = project.target.join("loom");
     // Release, because the number of interleavings makes each instruction count.
-    cmd!(project.sh, "cargo test --release --package sup-core --package sup-ringtrace --lib --target-dir {folder} loom_")
+    cmd!(project.sh, "cargo test --release --package sup-core --package sup-ring0 --package sup-ringtrace --lib --target-dir {folder} loom_")
         .env("RUSTFLAGS", "--cfg loom")
         .env("LOOM_MAX_PREEMPTIONS", preemptions)
         .run()?;
