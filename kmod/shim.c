@@ -62,6 +62,17 @@ u32 supdrv_gip_mode(void)
 	return 0;
 }
 
+static unsigned int print_limit = 20;
+module_param(print_limit, uint, 0644);
+MODULE_PARM_DESC(print_limit, "lines a second that each ring-0 module may print, ten seconds' at once; "
+			      "0: as many as it likes");
+
+u32 supdrv_print_limit(void)
+{
+	/* It changes at any time. */
+	return READ_ONCE(print_limit);
+}
+
 static char *keys[8];
 static unsigned int key_count;
 module_param_array(keys, charp, &key_count, 0444);

@@ -212,6 +212,8 @@ int supdrv_may_load_code(void);
 u64 supdrv_random(void);
 /* The module's parameter gip_mode: 0 none, 1 sync, 2 async. */
 u32 supdrv_gip_mode(void);
+/* The module's parameter print_limit, as it is now. Any context. */
+u32 supdrv_print_limit(void);
 /* Key number `index` of the module's parameter keys, 32 bytes: 1, or 0 if there are no more, or -EINVAL
  * if it is no key. */
 int supdrv_trusted_key(u32 index, u8 *key);

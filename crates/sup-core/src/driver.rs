@@ -15,7 +15,7 @@ use crate::gip::Gip;
 use crate::host::{CpuIdentity, GipMemory, Host, random_words};
 use crate::image::calls::Ended;
 use crate::image::table::ImageTable;
-use crate::logger::Loggers;
+use crate::logger::{Loggers, Printers};
 use crate::object::{Blocking, ObjectHandle, Registry, Released};
 use crate::segments::lock_with_room;
 use crate::slots::{Handle, HandleKind, Slots};
@@ -39,6 +39,7 @@ pub struct Driver<H: Host> {
     tracing: Tracing<H>,
     own_probes: OwnProbes,
     loggers: Loggers<H>,
+    printers: Printers,
     /// The handles that modules know themselves by.
     modules: Lock<H::SpinLock, Slots<()>>,
 }
@@ -59,6 +60,7 @@ impl<H: Host> Driver<H> {
         let [c0, c1, c2, c3, ..] = cookie.to_le_bytes();
         let gip = Arc::try_new(Gip::new(&host)?)?;
         let own_probes = OwnProbes::prepare(&host)?;
+        let printers = Printers::try_new()?;
         // In its place at once: stacks in the kernel are short.
         let driver = Arc::try_new_with(|| Self {
             own_probes,
@@ -72,6 +74,7 @@ impl<H: Host> Driver<H> {
             components: Lock::new(ComponentTable::new()),
             tracing: Tracing::new(),
             loggers: Loggers::new(),
+            printers,
             modules: Lock::new(Slots::new(HandleKind::Module)),
         })?;
         driver.register_own_probes()?;
@@ -281,6 +284,10 @@ impl<H: Host> Driver<H> {
         &self.loggers
     }
 
+    pub(crate) fn printers(&self) -> &Printers {
+        &self.printers
+    }
+
     pub(crate) fn tracing(&self) -> &Tracing<H> {
         &self.tracing
     }
@@ -300,5 +307,11 @@ impl From<SessionHandle> for Handle {
 impl<H: Host> core::fmt::Debug for Driver<H> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.debug_struct("Driver").field("counts", &self.counts()).finish_non_exhaustive()
+    }
+}
+
+impl<H: Host> Drop for Driver<H> {
+    fn drop(&mut self) {
+        self.end_all_printing();
     }
 }

@@ -13,6 +13,7 @@ pub use tracer::{Provider, ProviderDescription, Tracer};
 
 use core::ffi::CStr;
 use core::fmt;
+use core::num::NonZeroU32;
 use core::ops::Range;
 use core::sync::atomic::AtomicU32;
 
@@ -70,8 +71,7 @@ pub trait Host: Sized + Send + Sync + 'static {
     /// The time stamp counter of the current processor. Never sleeps.
     fn tsc(&self) -> u64;
 
-    /// The clock and the counter at one instant, as exactly as the host can take them together.
-    /// Never sleeps.
+    /// The clock and the counter at one instant, as exactly as the host can take them. Never sleeps.
     fn now_and_tsc(&self) -> (Nanoseconds, u64) {
         crate::gip::sample(|| self.now(), || self.tsc())
     }
@@ -131,12 +131,14 @@ pub trait Host: Sized + Send + Sync + 'static {
         None
     }
 
-    /// Sends a hit of one of the driver's own probes to the tracer, if there is one. Never sleeps, as far as the
-    /// tracer does not.
+    /// Sends a hit of one of the driver's own probes to the tracer, if there is one. Sleeps only if that does.
     fn fire_probe(&self, _location: R0Ptr, _arguments: [u64; 5]) {}
 
     /// Writes one line to the host's log. Never sleeps.
     fn log(&self, level: LogLevel, line: fmt::Arguments<'_>);
+
+    /// How many lines a second each module may print; `None`: as many as it likes. Never sleeps.
+    fn print_limit(&self) -> Option<NonZeroU32>;
 
     /// A zeroed page of words.
     ///

@@ -15,7 +15,7 @@
 //! | module image | `image/` | every session that loaded it |
 //! | component factory | `components.rs` | the kernel session that registered it |
 //! | VM of the fast calls | `vm.rs` | the session |
-//! | debug and release logger | `logger/` | the driver |
+//! | debug and release logger, budgets of what is printed | `logger/` | the driver |
 //! | tracer, providers | `tracer/` | the module or session that registered them |
 //! | Global Information Page | `gip/` | the driver |
 //!
@@ -87,6 +87,7 @@ pub use idc::{accept_idc, negotiate_idc};
 pub use image::policy::{ModulePolicy, Signer};
 pub use image::table::ModulePlace;
 pub use image::{LoadError, Message, ModuleName};
+pub use logger::PRINT_LIMIT_DEFAULT;
 pub use object::{Blocking, Destroyed, ObjectHandle};
 pub use session::{Session, SessionHandle};
 pub use slots::HandleKind;

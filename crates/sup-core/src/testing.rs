@@ -6,13 +6,14 @@
 extern crate std;
 
 pub(crate) mod bench;
+mod queue;
 pub(crate) mod tracer;
 
 use core::ffi::CStr;
 use core::fmt;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc as StdArc, Condvar, Mutex};
+use std::sync::{Arc as StdArc, Mutex};
 use std::time::Duration;
 use std::vec::Vec;
 
@@ -22,6 +23,7 @@ use sup_abi::{
     SUPGIPMODE, SUPGLOBALINFOPAGE, Status, UserId,
 };
 
+use self::queue::TestQueue;
 use self::tracer::TestTracer;
 use crate::gip::GipTicker;
 use crate::host::*;
@@ -70,7 +72,8 @@ pub(crate) struct Record {
     /// How many calls into images have died in them.
     pub(crate) lost_calls: AtomicU32,
     next_address: AtomicU64,
-    clock: AtomicU64,
+    /// Nanoseconds, by which each look at the clock is later.
+    pub(crate) clock: AtomicU64,
 }
 
 /// A function that a test gives to be called once.
@@ -184,40 +187,6 @@ impl Factory for TestFactory {
 
     fn query(&self, _session: SessionHandle, uuid: &CStr) -> R0Ptr {
         R0Ptr::new((self.answer)(uuid))
-    }
-}
-
-/// A queue on a condition variable. Deadlines are in the test's time, which does not pass by itself,
-/// so a wait with a deadline that is not over yet gives up after a moment.
-#[derive(Debug, Default)]
-pub(crate) struct TestQueue(Mutex<u64>, Condvar);
-
-impl WaitQueue for TestQueue {
-    fn wait<R>(&self, wait: Wait, mut ready: impl FnMut() -> Option<R>) -> Result<R, WaitEnd> {
-        sup_alloc::locks::may_sleep();
-        let mut wakes = self.0.lock().unwrap();
-        loop {
-            if let Some(value) = ready() {
-                return Ok(value);
-            }
-            if wait.deadline.is_over(Nanoseconds::new(0)) {
-                return Err(WaitEnd::TimedOut);
-            }
-            let (guard, result) = self.1.wait_timeout(wakes, Duration::from_millis(200)).unwrap();
-            wakes = guard;
-            if result.timed_out() && wait.deadline != crate::Deadline::Never {
-                return ready().ok_or(WaitEnd::TimedOut);
-            }
-        }
-    }
-
-    fn wake_one(&self) {
-        self.wake_all();
-    }
-
-    fn wake_all(&self) {
-        *self.0.lock().unwrap() += 1;
-        self.1.notify_all();
     }
 }
 
@@ -481,6 +450,10 @@ impl Host for TestHost {
 
     fn log(&self, level: LogLevel, line: fmt::Arguments<'_>) {
         self.record.log.lock().unwrap().push((level, std::format!("{line}")));
+    }
+
+    fn print_limit(&self) -> Option<core::num::NonZeroU32> {
+        crate::PRINT_LIMIT_DEFAULT
     }
 
     fn word_page(&self) -> Result<TestWords, Status> {

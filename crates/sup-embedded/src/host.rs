@@ -1,6 +1,7 @@
 //! [`EmbeddedHost`]: `Host` in a process. Each method is one line that names who does the work.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -29,7 +30,7 @@ use crate::timer::GipTimer;
 use crate::view::{GipMapping, ProcessView};
 use crate::wait::FutexQueue;
 use crate::words::Words;
-use crate::{access, clock, cpu, trust};
+use crate::{access, clock, cpu, printing, trust};
 
 /// The host of the driver in this process. Clones are the same host.
 #[derive(Debug, Clone)]
@@ -40,6 +41,7 @@ struct Parts {
     memory: Arc<PhysicalMemory>,
     timer: Mutex<Option<GipTimer>>,
     policy: ModulePolicy,
+    print_limit: Option<NonZeroU32>,
 }
 
 impl EmbeddedHost {
@@ -50,6 +52,7 @@ impl EmbeddedHost {
             memory: Arc::new(PhysicalMemory::new()?),
             timer: Mutex::new(None),
             policy: trust::policy(),
+            print_limit: printing::limit(),
         })))
     }
 }
@@ -150,6 +153,10 @@ impl Host for EmbeddedHost {
             LogLevel::Info => tracing::info!(target: "supdrv", "{line}"),
             LogLevel::Debug => tracing::debug!(target: "supdrv", "{line}"),
         }
+    }
+
+    fn print_limit(&self) -> Option<NonZeroU32> {
+        self.0.print_limit
     }
 
     fn word_page(&self) -> Result<Words, Status> {

@@ -33,6 +33,7 @@ mod locked;
 mod mapping;
 mod memory;
 mod pagemap;
+mod printing;
 mod ranges;
 mod signals;
 mod timer;

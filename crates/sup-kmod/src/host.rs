@@ -1,6 +1,7 @@
 //! [`KernelHost`]: `Host` in the Linux kernel. Each method is a line that names who does the work.
 
 use core::fmt::{self, Write};
+use core::num::NonZeroU32;
 
 use sup_abi::request::ModuleDemand;
 use sup_abi::{Nanoseconds, Pages, R0Ptr, R3Ptr, SUPGIPMODE, Status};
@@ -240,6 +241,11 @@ impl Host for KernelHost {
         // Taken out first: the ticks are waited for with no lock held.
         let timer = self.0.timer.lock().take();
         drop(timer);
+    }
+
+    /// Root may change it at any time in `/sys/module/supdrv/parameters/print_limit`.
+    fn print_limit(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(caller::print_limit())
     }
 
     /// `insmod supdrv.ko gip_mode=sync` or `async` decides for the machine.

@@ -14,7 +14,7 @@ use core::ops::Range;
 
 use sup_abi::{R0Ptr, SUPDRVSESSION, SUPR0SERVICEREQHDR, SUPVMMR0REQHDR, Status};
 use sup_alloc::Vec;
-use sup_core::host::{EntryPoint, Image, LogLevel, ServiceCall, VmmCall};
+use sup_core::host::{EntryPoint, Image, ServiceCall, VmmCall};
 use sup_core::{LoadError, SessionHandle};
 
 use crate::absolute::Segments;
@@ -274,6 +274,3 @@ impl<M: ImageMemory> core::fmt::Debug for MappedImage<M> {
             .finish_non_exhaustive()
     }
 }
-
-/// What a module prints has this level.
-pub(crate) const MODULE_LOG_LEVEL: LogLevel = LogLevel::Info;

@@ -3,16 +3,16 @@
 //! Rust cannot define such a function, so its entry is a few instructions that put the argument
 //! registers on the stack and call [`print`] with the two places where arguments are: the registers,
 //! and the caller's stack. Ring-0 code passes no floating point, so the vector registers are left
-//! alone. Text goes to the host's log, one entry a line, and is cut at 510 bytes.
+//! alone. Text goes to the host's log, one entry a line, and is cut at 510 bytes. The return address tells whose
+//! budget of lines it is put out on (`sup-core/src/logger/printers.rs`).
 
 use core::fmt;
 
-use sup_abi::Status;
+use sup_abi::{R0Ptr, Status};
 use sup_core::printf::{Arguments, Sink, format};
 
 use crate::Ring0;
 use crate::exports::is_plausible;
-use crate::mapper::MODULE_LOG_LEVEL;
 use crate::naked::return_instruction;
 
 /// The longest text of one call, in bytes.
@@ -49,13 +49,17 @@ pub(crate) unsafe extern "C" fn supr0_printf<R: Ring0>() -> i32 {
 ///
 /// # Safety
 /// `registers` points to [`REGISTERS`] words, of which the first is the format, and `stack` to as many
-/// words as the format has further arguments.
+/// words as the format has further arguments, with the return address of the call below them.
 unsafe extern "C" fn print<R: Ring0>(registers: *const u64, stack: *const u64) -> i32 {
     // SAFETY: the entry stored six words there, the format first.
     let format_address = unsafe { registers.read() };
     let mut arguments =
         CallArguments::<R> { registers, stack, next: 1, host: core::marker::PhantomData };
-    let mut line = Line::<R>::new();
+    // SAFETY: below the caller's stack words is where the call returns to.
+    let caller_at = unsafe { stack.sub(1) };
+    // SAFETY: the call stored it there.
+    let caller = R0Ptr::new(unsafe { caller_at.read() });
+    let mut line = Line::<R>::new(caller);
     if is_plausible::<R, _>(format_address as usize as *const u8) {
         let mut length = 0_usize;
         arguments.string(format_address, MAX_FORMAT, &mut |_| length = length.wrapping_add(1));
@@ -114,14 +118,17 @@ impl<R: Ring0> Arguments for CallArguments<R> {
 
 /// Collects a line and hands it to the host's log.
 struct Line<R: Ring0> {
+    /// Who prints.
+    caller: R0Ptr,
     bytes: arrayvec::ArrayVec<u8, MAX_TEXT>,
     budget: usize,
     host: core::marker::PhantomData<R>,
 }
 
 impl<R: Ring0> Line<R> {
-    fn new() -> Self {
+    fn new(caller: R0Ptr) -> Self {
         Self {
+            caller,
             bytes: arrayvec::ArrayVec::new_const(),
             budget: MAX_TEXT,
             host: core::marker::PhantomData,
@@ -134,7 +141,7 @@ impl<R: Ring0> Line<R> {
         }
         if let Some(driver) = R::driver() {
             let text = self.bytes.utf8_chunks();
-            driver.host().log(MODULE_LOG_LEVEL, format_args!("{}", Lossy(text)));
+            driver.print(self.caller, format_args!("{}", Lossy(text)));
         }
         self.bytes.clear();
     }

@@ -217,6 +217,7 @@ static char g_ach63[64];
 static char g_ach64[65];
 static char g_ach511[512];
 static char g_ach512[513];
+static char g_achLong[601];
 
 /** Fills a text that is too long to write down, but for its terminator. */
 static const char *probeLong(char *psz, size_t cch)
@@ -360,6 +361,30 @@ static int probeStrings(void)
          ? VINF_SUCCESS : VERR_INTERNAL_ERROR;
 }
 
+/** Prints in a way, so often: in all forms, more than is told, or numbered lines. */
+static int probePrint(uint64_t uWay, uint64_t cTimes)
+{
+    int rc = 0;
+    for (uint64_t i = 0; i < cTimes; i++)
+        switch (uWay)
+        {
+            case 0:
+                rc |= SUPR0Printf("probe: %d %u %#06x %s %c %d%%\nprobe: %Rrc %RTbool\n", -7, 7, 0xff, "text", 'c', 100,
+                                  VERR_INVALID_PARAMETER, 1);
+                rc |= SUPR0Printf("probe: %016RX64\n", UINT64_C(0x0123456789abcdef));
+                rc |= SUPR0Printf("probe: nothing behind it");
+                break;
+            case 1:
+                for (uint64_t cch = 0; cch < sizeof(g_achLong) - 1; cch++)
+                    g_achLong[cch] = "probe: a line of 29 bytes xxx\n"[cch % 30];
+                rc |= SUPR0Printf("%s", g_achLong);
+                break;
+            default:
+                rc |= SUPR0Printf("probe: line %RU64\n", i);
+        }
+    return rc ? VERR_INTERNAL_ERROR : VINF_SUCCESS;
+}
+
 /** Changes every byte behind the packet's header and returns the argument. */
 static int probeInvert(uint64_t u64Arg, PSUPR0SERVICEREQHDR pReqHdr)
 {
@@ -397,6 +422,7 @@ int probeServiceReqHandler(PSUPDRVSESSION pSession, uint32_t uOperation, uint64_
         case 15: return probeAbsolutes(pReq);
         case 16: return SUPR0EnableVTx(pReq->au64[1] != 0);
         case 17: return probeComponent(pSession, pReq);
+        case 18: return probePrint(pReq->au64[1], pReq->au64[2]);
         default: return VERR_NOT_IMPLEMENTED;
     }
 }

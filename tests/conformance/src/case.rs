@@ -46,6 +46,8 @@ pub enum Group {
     Tracing,
     /// The driver's loggers.
     Logger,
+    /// What modules print.
+    Printing,
 }
 
 impl Group {
@@ -69,6 +71,7 @@ impl Group {
             Self::Hardening => "hardening",
             Self::Tracing => "tracing",
             Self::Logger => "logger",
+            Self::Printing => "printing",
         }
     }
 }

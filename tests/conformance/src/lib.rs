@@ -11,6 +11,7 @@
 //! | `embedded`, `kernel` | the drivers in this process and in the kernel |
 //! | `client` | a session over raw packets that checks the rules which hold for every answer |
 //! | `probe`, `images`, `traced` | the suite's own ring-0 modules, broken images, modules with probes |
+//! | `told` | what a driver tells its host's log |
 //! | `threads`, `process` | threads that sleep, child processes, what the system tells of this one |
 //! | `statuses` | which status every request can answer, to prove that all are provoked |
 //! | `cases/*` | the cases |
@@ -29,6 +30,7 @@ mod probe;
 pub mod process;
 pub mod statuses;
 mod threads;
+mod told;
 pub mod traced;
 
 pub use backend::{Backend, Feature, RawSession, Reply, backend};

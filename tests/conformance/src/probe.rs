@@ -247,6 +247,7 @@ pub(crate) mod op {
     pub(crate) const ABSOLUTES: u32 = 15;
     pub(crate) const ENABLE_VTX: u32 = 16;
     pub(crate) const COMPONENT: u32 = 17;
+    pub(crate) const PRINT: u32 = 18;
 }
 
 /// The session that the probe acts in: the caller's.

@@ -16,6 +16,7 @@ use crate::backend::{Backend, Feature, backend};
 use crate::case::{Stop, Verdict, check};
 use crate::cases::listing::list_as_another;
 use crate::cases::objects::verify_as_another;
+use crate::cases::printing::print_all;
 use crate::client::Client;
 use crate::threads::{PATIENCE, Sleeper};
 
@@ -100,6 +101,7 @@ pub fn run_child_task() -> Option<ExitCode> {
         (Some(_), "nothing") => Ok(()),
         (Some(backend), "verify-as-another") => verify_as_another(backend),
         (Some(backend), "list-as-another") => list_as_another(backend),
+        (Some(backend), "print-all") => print_all(backend),
         _ => Err(Stop::failed(format_args!("no task '{task}'"))),
     };
     Some(match verdict {
@@ -114,8 +116,14 @@ pub fn run_child_task() -> Option<ExitCode> {
 
 /// Runs this program again with a task; it must end soon, and well.
 pub(crate) fn child(backend: &dyn Backend, task: &str) -> Verdict {
+    child_with(backend, task, &[])
+}
+
+/// The same, with variables.
+pub(crate) fn child_with(backend: &dyn Backend, task: &str, variables: &[(&str, &str)]) -> Verdict {
     let task = format!("{}:{task}", backend.name());
-    let mut child = Command::new(env::current_exe()?).env(TASK, task).spawn()?;
+    let mut command = Command::new(env::current_exe()?);
+    let mut child = command.env(TASK, task).envs(variables.iter().copied()).spawn()?;
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait()? {

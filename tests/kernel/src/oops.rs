@@ -7,9 +7,7 @@
 //! Where it was is known from two sides that have nothing to do with each other: the kernel's own report has
 //! the address, and the driver listed where the module is.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::process::ExitCode;
 
 use sup::backend::Kind;
@@ -17,6 +15,7 @@ use sup::{ServiceModule, Session, Status};
 use sup_modules::{HELLO, hello};
 use sup_ring0::elf::functions;
 use sup_test_key::signed;
+use sup_verdict::KernelLog;
 
 use crate::check::{Report, Stop, Verdict, check, same};
 use crate::process::{Child, End};
@@ -90,7 +89,7 @@ struct Found {
 
 /// Has a process call what faults, and looks how it ends.
 fn fault(session: &Session, mistake: Mistake) -> Verdict<Found> {
-    let mut log = Log::at_its_end()?;
+    let mut log = KernelLog::from_now()?;
     // It stays until the address is known.
     let module = load(session)?;
     let modules = session.modules()?;
@@ -169,35 +168,4 @@ fn answers(session: &Session) -> Verdict {
     let modules = session.modules()?;
     check!(modules.iter().any(|listed| listed.name == NAME), "{modules:?}");
     Ok(())
-}
-
-/// The kernel's log from a moment on.
-#[derive(Debug)]
-struct Log(File);
-
-impl Log {
-    fn at_its_end() -> Verdict<Self> {
-        let flags = libc::O_NONBLOCK;
-        let mut file = OpenOptions::new().read(true).custom_flags(flags).open("/dev/kmsg")?;
-        file.seek(SeekFrom::End(0))?;
-        Ok(Self(file))
-    }
-
-    /// The lines since then.
-    fn lines(&mut self) -> Verdict<Vec<String>> {
-        let mut lines = Vec::new();
-        let mut record = [0; 8192];
-        loop {
-            match self.0.read(&mut record) {
-                Ok(length) => {
-                    // `LEVEL,NUMBER,TIME,FLAGS;LINE`, and lines about it.
-                    let text = String::from_utf8_lossy(&record[..length]);
-                    let line = text.split_once(';').and_then(|(_, text)| text.lines().next());
-                    lines.extend(line.map(str::to_owned));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(lines),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
 }

@@ -4,11 +4,17 @@
 //! any error by `?`; the [`Stop`] says where. A suite prints a [line](Outcome::line) a test and the
 //! [`Tally`] at the end, which `cargo xtask vm` reads (`xtask/src/vm/results.rs`).
 //!
+//! `kernel_log` reads what the kernel's driver logs.
+//!
 //! Invariant: a test that could not be carried out is skipped with the reason, and never passes.
+
+mod kernel_log;
 
 use std::fmt;
 use std::panic::Location;
 use std::process::ExitCode;
+
+pub use kernel_log::KernelLog;
 
 /// How a test ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

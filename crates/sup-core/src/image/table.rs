@@ -296,6 +296,7 @@ impl<H: Host> Driver<H> {
     ) -> Result<Arc<LoadedImage<H>>, LoadError> {
         loaded.set_handler(handler)?;
         let place = (loaded.image.base(), loaded.image.bytes());
+        self.printers().add(&loaded.name, place.0, place.1);
         let init = || loaded.initialise();
         self.initialising(loaded.module, loaded.name, place, init).inspect_err(|_| {
             self.forget_destructors(&loaded);
@@ -440,13 +441,14 @@ impl<H: Host> Driver<H> {
         })
     }
 
-    /// Ends what an image left: its providers and its tracer, its sessions with their factories, and
-    /// factories of it in other sessions.
+    /// Ends what an image left: its providers and its tracer, its sessions with their factories, factories of it in
+    /// other sessions, and what it printed and nobody was told.
     fn withdraw(&self, loaded: &LoadedImage<H>) {
         let (base, bytes) = (loaded.image().base(), loaded.image().bytes());
         self.end_tracing_of_module(loaded.module);
         self.close_sessions_kept_in(base, bytes);
         self.remove_components_in(base, bytes);
+        self.end_printing(&loaded.name, base, bytes);
     }
 
     /// Objects whose destructor lies in an image die without it from now on.

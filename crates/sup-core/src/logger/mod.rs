@@ -3,7 +3,8 @@
 //! Corresponds to `SUPR3LoggerSettings`, `SUPR3LoggerCreate` and `SUPR3LoggerDestroy`. Source: specification
 //! 6.5. Errors and warnings always reach the host's log. The debug logger decides about messages for those
 //! who follow the driver, of which there are none without it; the release logger, while there is one, about
-//! information that otherwise is always told. What modules print is theirs, and passes both by.
+//! information that otherwise is always told. What modules print is theirs, and passes both by. Of all that, no more
+//! is told than [`printers`] has budgets for.
 //!
 //! ```text
 //! (none) ── create ──▶ there, all groups off but those of its text ── settings ──▶ there
@@ -17,10 +18,15 @@
 
 pub(crate) mod flags;
 pub(crate) mod groups;
+mod limit;
 mod line;
+mod printers;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;
+
+pub use printers::PRINT_LIMIT_DEFAULT;
+pub(crate) use printers::Printers;
 
 use core::fmt;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -160,12 +166,12 @@ impl<H: Host> Driver<H> {
     #[inline(never)]
     fn put_out(&self, kind: LoggerKind, group: Group, level: u32, line: fmt::Arguments<'_>) {
         match (self.ask_logger(kind, group, level), kind) {
-            (Verdict::NoLogger, LoggerKind::Release) => self.host().log(LogLevel::Info, line),
+            (Verdict::NoLogger, LoggerKind::Release) => self.put_own(line),
             (Verdict::NoLogger, LoggerKind::Debug) => self.host().log(LogLevel::Debug, line),
             (Verdict::Silent, _) => {}
             (Verdict::Wanted(logger), _) => {
                 let prefix = Prefix::new(self.host(), &logger, group, level);
-                self.host().log(LogLevel::Info, format_args!("{prefix}{line}"));
+                self.put_own(format_args!("{prefix}{line}"));
             }
         }
     }

@@ -45,6 +45,12 @@ pub(crate) fn gip_mode() -> u32 {
     unsafe { raw::supdrv_gip_mode() }
 }
 
+/// The module's parameter `print_limit`.
+pub(crate) fn print_limit() -> u32 {
+    // SAFETY: the function has no precondition.
+    unsafe { raw::supdrv_print_limit() }
+}
+
 /// Key number `index` of the module's parameter `keys`; `None` if there are no more.
 ///
 /// # Errors

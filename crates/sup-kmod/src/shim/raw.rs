@@ -135,5 +135,6 @@ unsafe extern "C" {
     pub(crate) fn supdrv_may_load_code() -> c_int;
     pub(crate) fn supdrv_random() -> u64;
     pub(crate) fn supdrv_gip_mode() -> u32;
+    pub(crate) fn supdrv_print_limit() -> u32;
     pub(crate) fn supdrv_trusted_key(index: u32, key: *mut u8) -> c_int;
 }

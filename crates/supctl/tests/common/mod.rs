@@ -20,6 +20,7 @@ pub(crate) fn command(args: &[&str]) -> Command {
         "SUP_BACKEND",
         "SUP_GIP_MODE",
         "SUP_MODULE_POLICY",
+        "SUP_PRINT_LIMIT",
         "RUST_LOG",
         "NO_COLOR",
         "CLICOLOR_FORCE",

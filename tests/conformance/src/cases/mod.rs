@@ -17,6 +17,7 @@ pub(crate) mod objects;
 mod packets;
 mod panics;
 mod platform;
+pub(crate) mod printing;
 mod ringtrace;
 mod semaphores;
 mod services;
@@ -52,6 +53,7 @@ static GROUPS: &[&[Case]] = &[
     tracing::CASES,
     ringtrace::CASES,
     logger::CASES,
+    printing::CASES,
 ];
 
 /// All cases, group by group.
