@@ -291,6 +291,7 @@ extern "C" fn alone() {
 }
 
 #[test]
+#[cfg_attr(tsan, ignore = "ThreadSanitizer puts calls of its own into functions")]
 fn the_disabled_place_is_short() {
     alone();
     let start = alone as extern "C" fn() as usize;

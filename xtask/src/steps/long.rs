@@ -62,7 +62,7 @@ pub(super) fn tsan(project: &Project) -> Result<Verdict> {
     let arguments = ["-Zbuild-std", "--exclude", "xtask", "--exclude", "supctl"];
     // rustix without its own system calls: ThreadSanitizer has to see when memory is unmapped, or what
     // comes to the same place next seems to race with what was there.
-    let flags = "-Zsanitizer=thread --cfg rustix_use_libc";
+    let flags = "-Zsanitizer=thread --cfg tsan --cfg rustix_use_libc";
     sanitized(project, "tsan", flags, options, &arguments)
 }
 
