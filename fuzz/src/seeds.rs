@@ -1,7 +1,7 @@
 //! Writes the seeds of the targets: `seeds FOLDER` makes a folder for each target in it.
 //!
 //! The loader gets the tree's modules, the decoder a packet of each request, alone and all in a row, the paths
-//! some of each kind, the reader of trace files a file with all kinds of sections, and the validator of VTG
+//! and the loggers some of each kind, the reader of trace files a file with all kinds of sections, and the validator of VTG
 //! objects valid ones. Those are made by what makes them for the tests of `sup-core`.
 
 #[path = "../../crates/sup-core/src/vtg/testing.rs"]
@@ -28,6 +28,14 @@ const PATHS: [&str; 6] = [
     "/usr/./lib/..",
     "usr/lib",
     "/a/b/c/d/e/f/g",
+];
+
+/// Texts of loggers: flags, and groups.
+const LOGGERS: [[&str; 2]; 4] = [
+    ["tsc pid nodisabled", "all.e.l2 -sup"],
+    ["+rel;~dec!tid", "s*=0x7 *_drv.eo.flow=~010"],
+    ["disabled enabled timeprog", "sup.e.l2=-1;default"],
+    ["writethrough groupno nono", "-+ALL.restrict.s*"],
 ];
 
 /// No word of a header.
@@ -107,6 +115,13 @@ fn main() -> io::Result<()> {
     fs::create_dir_all(&paths)?;
     for (index, path) in PATHS.iter().enumerate() {
         fs::write(paths.join(index.to_string()), path)?;
+    }
+    let loggers = folder.join("logger");
+    fs::create_dir_all(&loggers)?;
+    for (index, [flags, groups]) in LOGGERS.iter().enumerate() {
+        // The first byte says where the groups begin.
+        let input = [&[flags.len() as u8], flags.as_bytes(), groups.as_bytes()].concat();
+        fs::write(loggers.join(index.to_string()), input)?;
     }
     let vtg = folder.join("vtg");
     fs::create_dir_all(&vtg)?;

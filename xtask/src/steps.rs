@@ -107,7 +107,11 @@ pub(crate) const STEPS: [Step; 28] = [
     long("tsan", long::tsan, "all tests under ThreadSanitizer"),
     long("loom-long", long::loom_long, "the same with one preemption more"),
     long("proptest-long", long::proptest, "property tests with 20000 cases each"),
-    long("fuzz", fuzz::run, "libFuzzer over the loader, the requests, paths and VTG objects"),
+    long(
+        "fuzz",
+        fuzz::run,
+        "libFuzzer over the loader, the requests, texts of loggers, paths and VTG objects",
+    ),
     long("valgrind", c_programs::valgrind, "the C programs under valgrind"),
     long("miri", long::miri, "the pure crates under Miri"),
 ];

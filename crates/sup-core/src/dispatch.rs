@@ -234,6 +234,7 @@ impl<H: Host> Driver<H> {
             Function::CallVmmBig => self.call_vmm_big(session, packet),
             Function::CallVmmFast => self.call_vmm_fast(session, packet),
             Function::LoggerSettings => self.logger_settings(packet),
+            Function::LoggerState => self.tell_logger_state(packet),
             Function::TracerOpen => self.open_tracer(session, packet),
             Function::TracerClose => self.close_tracer(session, packet),
             Function::TracerIoCtl => self.command_tracer(session, packet),

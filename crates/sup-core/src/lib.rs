@@ -54,7 +54,7 @@ pub mod gip;
 pub mod host;
 mod idc;
 mod image;
-mod logger;
+pub mod logger;
 #[cfg(all(test, loom))]
 mod loom_queue;
 pub mod memory;
@@ -87,7 +87,6 @@ pub use idc::{accept_idc, negotiate_idc};
 pub use image::policy::{ModulePolicy, Signer};
 pub use image::table::ModulePlace;
 pub use image::{LoadError, Message, ModuleName};
-pub use logger::PRINT_LIMIT_DEFAULT;
 pub use object::{Blocking, Destroyed, ObjectHandle};
 pub use session::{Session, SessionHandle};
 pub use slots::HandleKind;

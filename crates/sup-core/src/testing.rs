@@ -453,7 +453,7 @@ impl Host for TestHost {
     }
 
     fn print_limit(&self) -> Option<core::num::NonZeroU32> {
-        crate::PRINT_LIMIT_DEFAULT
+        crate::logger::PRINT_LIMIT_DEFAULT
     }
 
     fn word_page(&self) -> Result<TestWords, Status> {

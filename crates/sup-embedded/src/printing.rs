@@ -5,7 +5,7 @@
 use std::ffi::OsStr;
 use std::num::NonZeroU32;
 
-use sup_core::PRINT_LIMIT_DEFAULT;
+use sup_core::logger::PRINT_LIMIT_DEFAULT;
 
 /// The variable that says it.
 const VARIABLE: &str = "SUP_PRINT_LIMIT";

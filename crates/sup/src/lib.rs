@@ -58,7 +58,7 @@ pub use clock::{Clock, ManualClock};
 pub use error::{Error, Result};
 pub use gip::{CpuEntry, Gip};
 pub use loaded::{LoadedModule, ModuleUse};
-pub use logger::{LoggerKind, LoggerTexts};
+pub use logger::{LoggerKind, LoggerState, LoggerTexts};
 pub use memory::{
     ContiguousMemory, LockedMemory, LowMemory, Memory, PageMemory, Protection, RingZeroView,
     SharedPages, SharedRegion, SharedView,

@@ -3,10 +3,14 @@
 //! There are two for the whole driver, so only who may bring code into ring 0 changes them. What the texts
 //! mean is in docs/logger.md; no text is an error.
 
+use std::num::NonZeroU32;
+
 use sup_abi::Status;
 use sup_abi::request::{
-    HEADER_BYTES, LOGGER_STRING_BYTES_MAX, LoggerAction, LoggerSettings, LoggerSettingsIn, Request,
+    HEADER_BYTES, LOGGER_STRING_BYTES_MAX, LoggerAction, LoggerSettings, LoggerSettingsIn,
+    LoggerStateOut, Request, terminated,
 };
+use sup_core::logger::{FlagsText, GroupText};
 use zerocopy::IntoBytes;
 
 pub use sup_abi::request::LoggerKind;
@@ -27,7 +31,57 @@ pub struct LoggerTexts<'a> {
     pub destination: &'a str,
 }
 
+/// The settings of a logger, whether it is there or not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggerState {
+    /// Else it has no flags, and all groups are off.
+    pub is_there: bool,
+    /// Flags, as the specification numbers them.
+    pub flags: u32,
+    /// Each group of messages with its bits.
+    pub groups: Vec<(String, u32)>,
+    /// Lines a second that each module may print, and the loggers may let through; `None`: as many as come.
+    pub print_limit: Option<NonZeroU32>,
+}
+
+impl LoggerState {
+    /// The flags as a text that makes them, as `tsc pid`.
+    pub fn flags_text(&self) -> String {
+        FlagsText(self.flags).to_string()
+    }
+
+    /// The groups that are not off as a text that makes them, as `SUP.e.l2 SUP_DRV.e`.
+    pub fn groups_text(&self) -> String {
+        let on = self.groups.iter().filter(|(_, bits)| *bits != 0);
+        let texts = on.map(|(name, bits)| GroupText { name, bits: *bits }.to_string());
+        texts.collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl From<LoggerStateOut> for LoggerState {
+    fn from(output: LoggerStateOut) -> Self {
+        let groups = output.names.iter().zip(output.groups).take(output.group_count as usize);
+        let groups = groups.filter_map(|(name, bits)| Some((terminated(name)?.to_owned(), bits)));
+        Self {
+            is_there: output.is_there != 0,
+            flags: output.flags,
+            groups: groups.collect(),
+            print_limit: NonZeroU32::new(output.print_limit),
+        }
+    }
+}
+
 impl Session {
+    /// The settings of a logger. Everybody may know them.
+    ///
+    /// # Errors
+    /// Only those of the transport.
+    pub fn logger_state(&self, kind: LoggerKind) -> Result<LoggerState> {
+        use sup_abi::request::{LoggerState as Request, LoggerStateIn};
+        let input = LoggerStateIn { which: kind.into() };
+        self.connection().call::<Request>(&input).map(LoggerState::from)
+    }
+
     /// Changes the settings of a logger. Corresponds to `SUPR3LoggerSettings`.
     ///
     /// # Errors
@@ -169,8 +223,16 @@ mod tests {
         let again = status(session.logger_create(LoggerKind::Debug, texts));
         assert_eq!(again, Err(Status::VERR_ALREADY_EXISTS));
         assert_eq!(status(session.logger_settings(LoggerKind::Debug, texts)), Ok(()));
+        let more = LoggerTexts { flags: "tsc enabled", groups: "-default sup.l2", destination: "" };
+        assert_eq!(status(session.logger_settings(LoggerKind::Debug, more)), Ok(()));
+        let state = session.logger_state(LoggerKind::Debug).unwrap();
+        assert!(state.is_there);
+        assert_eq!((&*state.flags_text(), &*state.groups_text()), ("tsc", "SUP.e.l2 SUP_DRV.e"));
+        assert_eq!(state.groups[0], ("DEFAULT".to_owned(), 0));
         assert_eq!(status(session.logger_destroy(LoggerKind::Debug)), Ok(()));
         let release = status(session.logger_destroy(LoggerKind::Release));
         assert_eq!(release, Err(Status::VERR_ACCESS_DENIED));
+        let gone = session.logger_state(LoggerKind::Debug).unwrap();
+        assert_eq!((gone.is_there, gone.flags, &*gone.groups_text()), (false, 0, ""));
     }
 }

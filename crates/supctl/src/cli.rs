@@ -15,7 +15,7 @@ use clap_complete::Shell;
 use sup::Status;
 
 pub(crate) use self::installation::{InstallationCommand, SignFilesArgs, VerifyFilesArgs};
-pub(crate) use self::loggers::{LogCommand, LogSetArgs};
+pub(crate) use self::loggers::{LogArgs, LogCommand, LogSetArgs, LogShowArgs};
 pub(crate) use self::module::{
     BuildArgs, CallArgs, CheckArgs, KeygenArgs, ListArgs, LoadArgs, ModuleCommand, NewArgs,
     SignArgs, VerifyArgs,
@@ -67,8 +67,7 @@ pub(crate) enum Command {
     Uninstall(UninstallArgs),
     Gip(GipArgs),
     /// What the driver tells in the kernel's log
-    #[command(subcommand)]
-    Log(LogCommand),
+    Log(LogArgs),
     Status(StatusArgs),
     Completions(CompletionsArgs),
 }

@@ -50,7 +50,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Installation(command) => installation::run(&command)?,
         Command::Install(args) => install::install(&args)?,
         Command::Uninstall(args) => install::uninstall(&args)?,
-        Command::Log(command) => loggers::run(&command)?,
+        Command::Log(args) => loggers::run(&args)?,
         Command::Gip(args) => gip::run(&args)?,
         Command::Status(args) => status::run(&args)?,
         Command::Completions(args) => {

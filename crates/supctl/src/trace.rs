@@ -96,8 +96,13 @@ fn load(session: &Session, file: &Path) -> Result<ServiceModule, Failure> {
 
 /// The tracer's module: in an installation, or where the tree is built.
 fn find() -> Result<PathBuf, Failure> {
-    const PLACES: [&str; 3] =
-        ["../lib/supdrv/ringtrace.r0", "../r0/ringtrace.r0", "../../r0/ringtrace.r0"];
+    /// Installed; built, for this machine or for one that was named, or by a sanitizer's build besides.
+    const PLACES: [&str; 4] = [
+        "../lib/supdrv/ringtrace.r0",
+        "../r0/ringtrace.r0",
+        "../../r0/ringtrace.r0",
+        "../../../r0/ringtrace.r0",
+    ];
     let program = std::env::current_exe().unwrap_or_default();
     let folder = program.parent().unwrap_or(Path::new("."));
     let mut places = PLACES.iter().map(|place| folder.join(place));

@@ -29,6 +29,7 @@ fn every_command_has_help() {
         &["installation", "verify", "--help"],
         &["gip", "--help"],
         &["log", "--help"],
+        &["log", "show", "--help"],
         &["log", "set", "--help"],
         &["log", "destroy", "--help"],
         &["status", "--help"],
@@ -55,7 +56,8 @@ fn cannot_say_nonsense() {
         &["verify"],
         &["installation"],
         &["installation", "sign"],
-        &["log"],
+        &["log", "list"],
+        &["log", "--json", "destroy"],
         &["log", "set"],
         &["log", "set", "--debug", "--release", "--groups", "all"],
         &["log", "destroy", "--release"],
@@ -328,12 +330,39 @@ fn loggers_are_made_and_destroyed() {
     for (which, name) in [("--debug", "debug"), ("--release", "release")] {
         let set = embedded(&["log", "set", which, "--flags", "-disabled", "--groups", "-sup all"]);
         assert_eq!(set.exit, Some(0), "{}", set.stderr);
-        assert_eq!(set.stdout, format!("the {name} logger is made\n"));
+        let settings =
+            "                flags none\n                groups DEFAULT.e SUP.e SUP_DRV.e\n";
+        assert_eq!(set.stdout, format!("the {name} logger is made\n{settings}"));
         assert!(set.stderr.contains("in this process"), "{}", set.stderr);
     }
+    let set = embedded(&["log", "set", "--flags", "tscpid", "--groups", "s*.e.l2=~1 sup.f"]);
+    let settings =
+        "                flags pid tsc\n                groups SUP=0xfffffffe SUP_DRV=0xfffffffe\n";
+    assert_eq!(set.stdout, format!("the debug logger is made\n{settings}"));
     let destroy = embedded(&["log", "destroy"]);
     assert_eq!((destroy.exit, destroy.stdout.as_str()), (Some(0), "there is no debug logger\n"));
     let long = embedded(&["log", "set", "--groups", &"x".repeat(20_000)]);
     assert_eq!(long.exit, Some(1));
     assert!(long.stderr.contains("VERR_INVALID_PARAMETER"), "{}", long.stderr);
+}
+
+#[test]
+fn loggers_are_shown() {
+    let embedded = |arguments: &[&str], limit: &str| {
+        let limited = ("SUP_PRINT_LIMIT", limit);
+        run(command(arguments).env("SUP_BACKEND", "embedded").env(limited.0, limited.1))
+    };
+    let text = embedded(&["log"], "7").stdout;
+    assert_eq!(text, embedded(&["log", "show"], "7").stdout);
+    for line in
+        ["debug logger    none: ", "release logger  none: ", "lines a second  7 of each module\n"]
+    {
+        assert!(text.contains(line), "{text}");
+    }
+    assert!(embedded(&["log"], "0").stdout.contains("lines a second  as many as come\n"));
+    let document = embedded(&["log", "--json"], "7").stdout;
+    assert_eq!(document, embedded(&["log", "show", "--json"], "7").stdout);
+    let document: Value = serde_json::from_str(&document).unwrap();
+    assert_eq!(document["lines_per_second"], 7);
+    assert!(document["debug"].is_null() && document["destination"].is_string());
 }

@@ -175,6 +175,7 @@ pub const STATUSES: &[Row] = {
         ),
         (F::CallVmmFast, &[S::VINF_SUCCESS, S::VERR_INTERNAL_ERROR]),
         (F::ListModules, &[S::VINF_SUCCESS, S::VERR_NOT_FOUND]),
+        (F::LoggerState, &[S::VINF_SUCCESS]),
     ]
 };
 

@@ -1,5 +1,5 @@
-//! The fuzzer: libFuzzer over the loader, the decoder of requests, paths, VTG objects and trace files, from seeds, for
-//! a fixed number of runs.
+//! The fuzzer: libFuzzer over the loader, the decoder of requests, the texts of loggers, paths, VTG objects and trace
+//! files, from seeds, for a fixed number of runs.
 //!
 //! The targets are in `fuzz/`, a workspace of its own. They are built with AddressSanitizer and the
 //! instrumentation that cargo-fuzz would ask for, so that no tool but a nightly compiler is needed.
@@ -18,9 +18,10 @@ const FLAGS: &str = "--cfg fuzzing -Zsanitizer=address -Cpasses=sancov-module \
     -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares";
 
 /// The targets, and how often each runs: a run of the second opens sessions and loads a module.
-const RUNS: [(&str, u32); 5] = [
+const RUNS: [(&str, u32); 6] = [
     ("loader", 500_000),
     ("requests", 50_000),
+    ("logger", 200_000),
     ("paths", 500_000),
     ("vtg", 2_000_000),
     ("trace", 500_000),

@@ -117,4 +117,6 @@ requests! {
         "Calls the fast entry of VMMR0.r0 for the session's VM; the kernel's device has numbers for it that take no packet.";
     ListModules = 45, ListModulesIn [None] => ListModulesOut [ModuleUses],
         "Tells of the loaded module whose name follows another: who uses it and, to whom may know, where it is.";
+    LoggerState = 46, LoggerStateIn [None] => LoggerStateOut [None],
+        "Tells the settings of one of the driver's loggers.";
 }

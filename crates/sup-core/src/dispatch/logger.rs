@@ -1,8 +1,8 @@
-//! The request on loggers.
+//! The requests on loggers.
 //!
 //! Neighbours: `dispatch.rs` checks the header and the sizes, `logger/` does the work.
 
-use sup_abi::request::{Empty, LoggerAction, LoggerKind, LoggerSettings, Request};
+use sup_abi::request::{Empty, LoggerAction, LoggerKind, LoggerSettings, LoggerState, Request};
 
 use super::{MALFORMED, Packet, PacketError, ensure};
 use crate::Driver;
@@ -31,6 +31,14 @@ impl<H: Host> Driver<H> {
         let action = LoggerAction::try_from(input.what).map_err(|_| MALFORMED)?;
         let result = self.change_logger(kind, action, texts);
         packet.answer::<LoggerSettings>(result.map(|()| Empty {}));
+        Ok(())
+    }
+
+    #[inline(never)]
+    pub(super) fn tell_logger_state(&self, packet: &mut Packet<'_>) -> Result<(), PacketError> {
+        let input = packet.input::<LoggerState>()?;
+        let kind = LoggerKind::try_from(input.which).map_err(|_| MALFORMED)?;
+        packet.answer::<LoggerState>(Ok(self.logger_state(kind)));
         Ok(())
     }
 }

@@ -86,8 +86,14 @@ pub(super) fn skip(text: &[u8], is_it: impl Fn(u8) -> bool) -> &[u8] {
     text.get(length..).unwrap_or_default()
 }
 
+/// The names that set a bit, the first of each bit, with the bit.
+pub(super) fn setting() -> impl Iterator<Item = (&'static str, u32)> {
+    let names = NAMES.iter().filter(|(_, _, sense)| *sense == Sets);
+    names.map(|(name, bit, _)| (core::str::from_utf8(name).unwrap_or_default(), *bit))
+}
+
 /// The flags as a text changes them.
-pub(crate) fn changed(mut flags: u32, text: &[u8]) -> u32 {
+pub fn changed(mut flags: u32, text: &[u8]) -> u32 {
     let mut rest = skip(text, is_space);
     while !rest.is_empty() {
         let (is_negated, after) = negation(rest);

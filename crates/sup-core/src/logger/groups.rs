@@ -24,13 +24,13 @@ pub(crate) enum Group {
 }
 
 /// Names of the groups, each at its number.
-pub(crate) const NAMES: [&str; 3] = ["DEFAULT", "SUP", "SUP_DRV"];
+pub const NAMES: [&str; 3] = ["DEFAULT", "SUP", "SUP_DRV"];
 
 /// The bits that are on in each group.
-pub(crate) type Groups = [u32; NAMES.len()];
+pub type Groups = [u32; NAMES.len()];
 
 /// Names of bits in a suffix.
-const BITS: [(&[u8], u32); 36] = [
+pub(super) const BITS: [(&[u8], u32); 36] = [
     (b"eo", 1),
     (b"enabledonly", 1),
     (b"e", 3),
@@ -70,7 +70,7 @@ const BITS: [(&[u8], u32); 36] = [
 ];
 
 /// Changes the groups as a text says.
-pub(crate) fn change(groups: &mut Groups, text: &[u8]) {
+pub fn change(groups: &mut Groups, text: &[u8]) {
     let mut rest = text;
     loop {
         let mut enables = true;

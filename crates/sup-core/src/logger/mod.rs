@@ -16,23 +16,29 @@
 //! Lock order: the loggers' lock (spinning) is innermost, and not held while a line is put out. Invariant:
 //! no text is an error.
 
-pub(crate) mod flags;
-pub(crate) mod groups;
+pub mod flags;
+pub mod groups;
 mod limit;
 mod line;
+#[cfg(test)]
+#[cfg(not(loom))]
+mod model;
 mod printers;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;
+mod text;
 
 pub use printers::PRINT_LIMIT_DEFAULT;
 pub(crate) use printers::Printers;
+pub use text::{FlagsText, GroupText};
 
 use core::fmt;
+use core::num::NonZeroU32;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use sup_abi::Status;
-use sup_abi::request::{LoggerAction, LoggerKind};
+use sup_abi::request::{LOGGER_GROUPS_MAX, LoggerAction, LoggerKind, LoggerStateOut, padded};
 
 use self::groups::{Group, Groups};
 use self::line::Prefix;
@@ -142,6 +148,33 @@ impl<H: Host> Driver<H> {
         // Relaxed: a message at the same time comes before or after.
         self.loggers().count.store(u32::try_from(count).unwrap_or(2), Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The settings of a logger, for everybody.
+    pub(crate) fn logger_state(&self, kind: LoggerKind) -> LoggerStateOut {
+        let [debug, release] = *self.loggers().both.lock();
+        let logger = match kind {
+            LoggerKind::Debug => debug,
+            LoggerKind::Release => release,
+        };
+        let is_there = u32::from(logger.is_some());
+        let logger = logger.unwrap_or_else(|| Logger::new(LoggerTexts::default()));
+        let mut bits = [0; LOGGER_GROUPS_MAX];
+        let mut names = [[0; _]; LOGGER_GROUPS_MAX];
+        for (place, group) in bits.iter_mut().zip(logger.groups) {
+            *place = group;
+        }
+        for (place, name) in names.iter_mut().zip(groups::NAMES) {
+            *place = padded(name).unwrap_or_default();
+        }
+        LoggerStateOut {
+            is_there,
+            flags: logger.flags,
+            group_count: u32::try_from(groups::NAMES.len()).unwrap_or(0),
+            print_limit: self.host().print_limit().map_or(0, NonZeroU32::get),
+            groups: bits,
+            names,
+        }
     }
 
     /// Says something that only matters to those who follow the driver; without a logger nobody does.

@@ -1,5 +1,7 @@
 //! The texts, quirk by quirk, and what the loggers let through.
 
+mod grammar;
+
 extern crate std;
 
 use std::string::String;

@@ -2,12 +2,31 @@
 
 use clap::{Args, Subcommand};
 
+/// What to do with the driver's loggers; without a command they are shown.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct LogArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<LogCommand>,
+    #[command(flatten)]
+    pub(crate) show: LogShowArgs,
+}
+
 /// What to do with the driver's loggers.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LogCommand {
+    Show(LogShowArgs),
     Set(LogSetArgs),
     /// Destroy the debug logger; without one, messages for developers are not made
     Destroy,
+}
+
+/// Show the settings of both loggers, and how much modules may print; without a command the same
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct LogShowArgs {
+    /// Print one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Change what the driver tells in the kernel's log; makes the logger if it is not there

@@ -1,7 +1,10 @@
 //! The driver's loggers.
 
 use sup::Status;
-use sup_abi::request::{LoggerAction, LoggerKind, LoggerSettings, LoggerSettingsIn};
+use sup_abi::request::{
+    LoggerAction, LoggerKind, LoggerSettings, LoggerSettingsIn, LoggerState, LoggerStateIn,
+    terminated,
+};
 
 use crate::backend::Backend;
 use crate::case::{Verdict, cases, same};
@@ -16,6 +19,8 @@ cases! { Logger {
         "Whatever flags and groups say (spec 6.5).",
     a_destruction_has_no_texts:
         "A text that comes with it is invalid, before anything else is looked at (spec 6.5).",
+    settings_are_told_as_they_are:
+        "Of a logger that is there, to everybody, with the names of its groups (spec 6.5).",
     cannot_send_texts_without_end:
         "The last byte is a NUL, and every text begins inside (spec 6.5).",
 }}
@@ -113,6 +118,26 @@ fn a_destruction_has_no_texts(backend: &dyn Backend) -> Verdict {
         }
     }
     Ok(())
+}
+
+fn settings_are_told_as_they_are(backend: &dyn Backend) -> Verdict {
+    let client = Client::connect(backend)?;
+    let input = LoggerStateIn { which: LoggerKind::Debug.into() };
+    let none = client.get::<LoggerState>(&input)?;
+    same!((none.is_there, none.flags, none.groups), (0, 0, [0; _]));
+    let texts = ["tsc pid", "sup.e.l2 sup_drv=0x80000001", ""];
+    same!(ask(&client, LoggerKind::Debug, LoggerAction::Create, texts)?, Status::VINF_SUCCESS);
+    let told = client.get::<LoggerState>(&input)?;
+    same!(ask(&client, LoggerKind::Debug, LoggerAction::Destroy, NOTHING)?, Status::VINF_SUCCESS);
+    same!((told.is_there, told.flags), (1, 0x2002_0000));
+    let names = told.names.map(|name| terminated(&name).unwrap_or("?").to_owned());
+    let mut expected = [("DEFAULT", 0), ("SUP", 7), ("SUP_DRV", 0x8000_0001)].to_vec();
+    expected.resize(names.len(), ("", 0));
+    same!(names.iter().map(String::as_str).zip(told.groups).collect::<Vec<_>>(), expected);
+    same!(told.group_count, 3);
+    // A logger that there cannot be.
+    let packet = client.packet::<LoggerState>(&LoggerStateIn { which: 2 });
+    client.refused(&packet, Status::VERR_INVALID_PARAMETER, "a third logger")
 }
 
 fn cannot_send_texts_without_end(backend: &dyn Backend) -> Verdict {

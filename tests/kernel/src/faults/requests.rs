@@ -10,14 +10,14 @@ use sup_abi::request::{
     CallVmmFastIn, CallVmmIn, Connect, ConnectIn, ContAlloc, ContFree, Empty, FreeModule, Function,
     GetPagingMode, GetSymbol, GetSymbolIn, GipMap, GipUnmap, HEADER_BYTES, Header, INITIAL_COOKIE,
     ImageIn, ListModules, ListModulesIn, LoadModule, LoadModuleIn, LoadModuleOut, LockPages,
-    LockPagesIn, LoggerAction, LoggerKind, LoggerSettings, LoggerSettingsIn, LowAlloc, LowFree,
-    MemoryOut, ModulePolicy, PROTOCOL_VERSION, PageAllocEx, PageAllocExIn, PageCountIn, PageFree,
-    PageMapKernel, PageMapKernelIn, PageProtect, PageProtectIn, Request, SemaphoreCreate,
-    SemaphoreCreateIn, SemaphoreKind, SemaphoreOp, SemaphoreOperation, SemaphoreQuery,
-    SemaphoreWords, SemaphoreWordsIn, SetVm, SetVmIn, Statistics, TracerClose,
-    TracerDeregisterUserModule, TracerDeregisterUserModuleIn, TracerFire, TracerIoCtl,
-    TracerIoCtlIn, TracerOpen, TracerOpenIn, TracerRegisterUserModule, TracerRegisterUserModuleIn,
-    UnlockPages, VtCaps,
+    LockPagesIn, LoggerAction, LoggerKind, LoggerSettings, LoggerSettingsIn, LoggerState,
+    LoggerStateIn, LowAlloc, LowFree, MemoryOut, ModulePolicy, PROTOCOL_VERSION, PageAllocEx,
+    PageAllocExIn, PageCountIn, PageFree, PageMapKernel, PageMapKernelIn, PageProtect,
+    PageProtectIn, Request, SemaphoreCreate, SemaphoreCreateIn, SemaphoreKind, SemaphoreOp,
+    SemaphoreOperation, SemaphoreQuery, SemaphoreWords, SemaphoreWordsIn, SetVm, SetVmIn,
+    Statistics, TracerClose, TracerDeregisterUserModule, TracerDeregisterUserModuleIn, TracerFire,
+    TracerIoCtl, TracerIoCtlIn, TracerOpen, TracerOpenIn, TracerRegisterUserModule,
+    TracerRegisterUserModuleIn, UnlockPages, VtCaps,
 };
 use sup_abi::{R0Ptr, SUP_VMMR0_DO_NOP, SUPDRVTRACERUSRCTX, SUPVMMR0REQHDR, SUPVMMR0REQHDR_MAGIC};
 use sup_modules::{HELLO, Module, VMMR0, hello, vmmr0};
@@ -198,6 +198,9 @@ pub(super) const ROWS: &[Row] = &[
     }),
     Row::of::<ModulePolicy>("ModulePolicy", Needs::Nothing, |device| {
         Ok(simple::<ModulePolicy>(device, &Empty {}))
+    }),
+    Row::of::<LoggerState>("LoggerState", Needs::Nothing, |device| {
+        Ok(simple::<LoggerState>(device, &LoggerStateIn { which: LoggerKind::Debug.into() }))
     }),
     Row::of::<CallVmm>("CallVmm without a packet", Needs::Nothing, |device| {
         load_module(device, &VMMR0, "")?;

@@ -248,6 +248,7 @@ fn input_of(row: &RequestInfo, answers: &Answers, random: &mut Random) -> Vec<u8
                 .as_bytes()
                 .to_vec()
         }
+        Function::LoggerState => word(random).min(2).to_le_bytes().to_vec(),
         Function::TracerClose
         | Function::GetPagingMode
         | Function::GipMap
