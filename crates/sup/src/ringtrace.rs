@@ -261,10 +261,11 @@ impl RingTracer {
                 take(&record);
                 taken += 1;
             }
+            // Also if this one has more: others must not wait for one that is never empty.
+            rings.turn = (index + 1) % count;
             if taken == most {
                 break;
             }
-            rings.turn = (index + 1) % count;
         }
         taken
     }

@@ -3,6 +3,7 @@
 //! Neighbours: `cli/trace.rs` parses, `sup::ringtrace` is the client of the tracer in the box. Invariant: when a
 //! command ends, everything that it switched on is off, since the tracer is closed with it.
 
+mod ends;
 mod export;
 mod file;
 mod list;

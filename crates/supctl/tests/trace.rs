@@ -5,10 +5,13 @@
 
 mod sources;
 
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use sup_conformance::traced::TRACED;
 use sup_ring0::elf::Elf;
@@ -19,6 +22,10 @@ fn main() -> ExitCode {
     let trials = [
         Trial::test("probes_are_listed_and_counted", listed_and_counted),
         Trial::test("builds_at_once_do_not_disturb_each_other", builds_at_once),
+        Trial::test("a_signal_ends_a_recording_in_good_order", signals_end_a_recording),
+        Trial::test("a_signal_ends_the_counting", signals_end_the_counting),
+        Trial::test("a_signal_ends_the_command_too", signals_end_the_command),
+        Trial::test("a_second_signal_ends_it_at_once", second_signal),
     ];
     let trials = trials.map(|trial| match sources::are_there() {
         true => trial,
@@ -27,13 +34,17 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials.into()).exit_code()
 }
 
-fn supctl(args: &[&str]) -> Result<(String, String), Failed> {
+fn command(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_supctl"));
     command.args(args).env("SUP_BACKEND", "embedded");
     for variable in ["SUP_MODULE_POLICY", "RUST_LOG"] {
         command.env_remove(variable);
     }
-    let output = command.output()?;
+    command
+}
+
+fn supctl(args: &[&str]) -> Result<(String, String), Failed> {
+    let output = command(args).output()?;
     Ok((String::from_utf8(output.stdout)?, String::from_utf8(output.stderr)?))
 }
 
@@ -119,5 +130,134 @@ fn listed_and_counted() -> Result<(), Failed> {
     assert!(text.contains("1000 hits in"), "{text}");
     let (_, told) = run(&["stat", "--call", &call, "--buffer", "3"])?;
     assert!(told.contains("a ring has 2, 4, 8, … 32768 records, not 3"), "{told}");
+    Ok(())
+}
+
+/// The driver's own probes: looking at them makes requests, which they tell of.
+const OWN: [&str; 2] = ["--filter", "supdrv"];
+
+/// `supctl trace` with the driver's own probes, and behind that a command of `sh`.
+fn start(tracer: &str, what: &[&str], shell: Option<&str>) -> Result<Child, Failed> {
+    let all = [&["trace"], what, &OWN, &["--tracer", tracer]].concat();
+    let mut command = command(&all);
+    if let Some(text) = shell {
+        command.args(["--", "sh", "-c", text]);
+    }
+    // Not a terminal, which would tell the command too.
+    Ok(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?)
+}
+
+/// Waits for a look at `/proc/PID/status` to be right: its line of that name, a mask of signals.
+fn wait_for(child: &Child, name: &str, is_right: impl Fn(u64) -> bool) -> Result<(), Failed> {
+    loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
+        let mask = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("it has ended")?;
+        if is_right(u64::from_str_radix(mask.trim(), 16)?) {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+const fn bit(signal: Signal) -> u64 {
+    1 << (signal.as_raw() - 1)
+}
+
+fn send(child: &Child, signal: Signal) -> Result<(), Failed> {
+    Ok(kill_process(Pid::from_child(child), signal)?)
+}
+
+/// Sends a signal as soon as it does not end the program any more, and returns what it printed.
+fn end(child: Child, signal: Signal) -> Result<(Option<i32>, String), Failed> {
+    wait_for(&child, "SigCgt:", |caught| caught & bit(Signal::TERM) != 0)?;
+    send(&child, signal)?;
+    let output = child.wait_with_output()?;
+    Ok((output.status.code(), String::from_utf8(output.stdout)?))
+}
+
+fn signals_end_a_recording() -> Result<(), Failed> {
+    let tracer = build()?;
+    for signal in [Signal::INT, Signal::TERM] {
+        let folder = tempfile::tempdir()?;
+        let file = folder.path().join("hits.sup");
+        let path = file.to_str().ok_or("a strange folder")?;
+        // A small ring, so that there are losses to be told of.
+        let child = start(&tracer, &["record", "-o", path, "--buffer", "2"], None)?;
+        let (code, text) = end(child, signal)?;
+        assert_eq!(code, Some(0), "{text}");
+        // The file has its name, and nothing is beside it.
+        let names: Vec<_> = std::fs::read_dir(&folder)?
+            .map(|entry| Ok(entry?.file_name()))
+            .collect::<std::io::Result<_>>()?;
+        assert_eq!(names, ["hits.sup"]);
+        let mut trace = sup_trace::Trace::open(std::fs::File::open(&file)?)?;
+        assert_eq!(trace.condition(), sup_trace::Condition::Whole);
+        let (mut all, mut count, mut lost) = (trace.events()?, 0, 0);
+        while let Some(item) = all.next()? {
+            match item {
+                sup_trace::Item::Event(_) => count += 1,
+                sup_trace::Item::Lost { events, .. } => lost += events,
+            }
+        }
+        assert!(count > 0, "{text}");
+        assert!(text.contains(&format!("hits.sup: {count} events, {lost} lost")), "{text}");
+    }
+    Ok(())
+}
+
+fn signals_end_the_counting() -> Result<(), Failed> {
+    let tracer = build()?;
+    for signal in [Signal::INT, Signal::TERM] {
+        let (code, text) = end(start(&tracer, &["stat", "--json"], None)?, signal)?;
+        assert_eq!(code, Some(0), "{text}");
+        let counted: Value = serde_json::from_str(&text)?;
+        assert!(counted["hits"].as_u64().is_some_and(|hits| hits > 0), "{counted}");
+        assert_eq!(counted["counts"]["written"], counted["hits"], "{counted}");
+    }
+    Ok(())
+}
+
+fn signals_end_the_command() -> Result<(), Failed> {
+    const LOOP: &str = "trap 'echo interrupted; exit 3' INT; trap 'echo terminated; exit 3' TERM; \
+                        echo ready; while :; do sleep 0.01; done";
+    let tracer = build()?;
+    for (signal, answer) in [(Signal::INT, "interrupted"), (Signal::TERM, "terminated")] {
+        let mut child = start(&tracer, &["stat", "--json"], Some(LOOP))?;
+        let mut stdout = BufReader::new(child.stdout.take().ok_or("no pipe")?);
+        let mut line = String::new();
+        stdout.read_line(&mut line)?;
+        assert_eq!(line, "ready\n");
+        send(&child, signal)?;
+        let text = std::io::read_to_string(stdout)?;
+        // What the command makes of it is its own business.
+        assert_eq!(child.wait()?.code(), Some(0), "{text}");
+        let (told, counted) = text.split_once('\n').ok_or("one line")?;
+        assert_eq!(told, answer);
+        assert!(serde_json::from_str::<Value>(counted)?["hits"].is_u64(), "{text}");
+    }
+    // So does the end of the time.
+    let mut child = start(&tracer, &["stat", "--json", "--seconds", "1"], Some(LOOP))?;
+    let text = std::io::read_to_string(child.stdout.take().ok_or("no pipe")?)?;
+    assert_eq!(child.wait()?.code(), Some(0), "{text}");
+    assert!(text.starts_with("ready\nterminated\n{"), "{text}");
+    Ok(())
+}
+
+/// While it waits for a command that does not listen.
+fn second_signal() -> Result<(), Failed> {
+    const DEAF: &str = "trap '' INT TERM; echo $$; exec sleep 600";
+    let tracer = build()?;
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut child = start(&tracer, &["stat"], Some(DEAF))?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or("no pipe")?).read_line(&mut line)?;
+        let deaf = line.trim().parse().ok().and_then(Pid::from_raw).ok_or("no number")?;
+        send(&child, signal)?;
+        // Two that come before the first is looked at are one.
+        wait_for(&child, "ShdPnd:", |pending| pending & bit(signal) == 0)?;
+        send(&child, signal)?;
+        assert_eq!(child.wait()?.code(), Some(status));
+        kill_process(deaf, Signal::KILL)?;
+    }
     Ok(())
 }

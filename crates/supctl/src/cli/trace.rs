@@ -46,7 +46,8 @@ pub(crate) struct TraceListArgs {
 
 /// Write hits into a file, for `supctl trace report` and the like
 ///
-/// Until Ctrl-C, the end of the command or of the time. The file has its name only when it is whole.
+/// Until Ctrl-C, the end of the command or of the time; a command that runs longer is told to end. The file has its
+/// name only when it is whole. A second Ctrl-C ends at once.
 #[derive(Debug, Args)]
 pub(crate) struct TraceRecordArgs {
     /// Where to write

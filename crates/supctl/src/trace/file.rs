@@ -5,12 +5,10 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
 use sup_trace::{ExportError, Step, Trace};
 
+use super::ends::Ends;
 use crate::failure::Failure;
 use crate::output;
 
@@ -32,16 +30,12 @@ pub(super) fn unusable(path: &Path, error: ExportError) -> Failure {
 pub(super) struct Progress {
     what: String,
     events: u64,
-    ends: Arc<AtomicBool>,
+    ends: Ends,
 }
 
 impl Progress {
     pub(super) fn new(what: &str, events: u64) -> Result<Self, Failure> {
-        let ends = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            signal_hook::flag::register(signal, ends.clone()).map_err(Failure::Signals)?;
-        }
-        Ok(Self { what: what.to_owned(), events, ends })
+        Ok(Self { what: what.to_owned(), events, ends: Ends::at_signals()? })
     }
 
     pub(super) fn step(&self, done: u64) -> Step {
@@ -50,8 +44,7 @@ impl Progress {
         let filled = of(BAR).min(BAR) as usize;
         let (full, empty) = ("█".repeat(filled), "░".repeat(BAR as usize - filled));
         output::progress(&format!("{} {full}{empty} {} %", self.what, of(100).min(100)));
-        // Relaxed: the flag says only that it is set.
-        if self.ends.load(Ordering::Relaxed) { Step::Stop } else { Step::Continue }
+        if self.ends.signal().is_some() { Step::Stop } else { Step::Continue }
     }
 }
 

@@ -3,20 +3,22 @@
 //! Invariant: what is said of losses comes after everything is switched off, when the counts are exact.
 
 use std::process::{Child, Command};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use rustix::process::{Pid, Signal, getpgrp, kill_process};
+use rustix::termios::tcgetpgrp;
 use sup::ringtrace::{Policy, ProbeLocation, Record, TraceCounts};
 
 use super::Opened;
+use super::ends::Ends;
 use crate::cli::{FullPolicy, TraceRunArgs};
 use crate::failure::Failure;
 
 /// Between two looks at empty rings.
 const NAP: Duration = Duration::from_millis(2);
+/// Records between two looks at whether it is time to end: they may come faster than they are taken.
+const BATCH: usize = 1 << 16;
 /// Between two reports on a terminal.
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -37,29 +39,28 @@ pub(super) struct Run {
     pub(super) called: sup::Result<()>,
 }
 
-/// Runs with these locations switched on, until Ctrl-C, the end of the command, of the call or of the time.
+/// Runs with these locations switched on, until Ctrl-C, the end of the command, of the call or of the time. A command
+/// that runs longer is told to end, and waited for; so is a call, which nothing ends but itself.
 pub(super) fn run(
     opened: &mut Opened,
     args: &TraceRunArgs,
     locations: &[ProbeLocation],
     sink: &mut dyn Sink,
 ) -> Result<Run, Failure> {
-    let ends = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register(signal, ends.clone()).map_err(Failure::Signals)?;
-    }
+    let ends = Ends::at_signals()?;
     let policy = match args.policy {
         FullPolicy::Drop => Policy::Drop,
         FullPolicy::Overwrite => Policy::Overwrite,
     };
     opened.tracer.make_rings(args.buffer, policy)?;
+    for location in locations {
+        opened.tracer.switch_on(location.id, args.condition)?;
+    }
+    // Now that nothing of it is missed. What is on goes with the session if the command cannot be run.
     let child = args.command.split_first().map(|(program, rest)| {
         Command::new(program).args(rest).spawn().map_err(Failure::of_file(program.as_ref()))
     });
     let mut child = child.transpose()?;
-    for location in locations {
-        opened.tracer.switch_on(location.id, args.condition)?;
-    }
     let started = Instant::now();
     let Opened { tracer, modules, .. } = opened;
     let mut failed = None;
@@ -70,11 +71,11 @@ pub(super) fn run(
         let mut next = started + INTERVAL;
         while failed.is_none() {
             // Asked before the rings are read, so that what came before the end is read.
-            let is_over = ends.load(Ordering::Relaxed)
+            let is_over = ends.signal().is_some()
                 || args.seconds.is_some_and(|limit| started.elapsed().as_secs() >= limit)
                 || call.as_ref().is_some_and(thread::ScopedJoinHandle::is_finished)
                 || child.as_mut().is_some_and(has_ended);
-            let count = tracer.read(usize::MAX >> 1, |record| {
+            let count = tracer.read(BATCH, |record| {
                 if failed.is_none() {
                     failed = sink.take(record).err();
                 }
@@ -90,6 +91,9 @@ pub(super) fn run(
                 thread::sleep(NAP);
             }
         }
+        if let Some(child) = &mut child {
+            end(child, ends.signal().unwrap_or(Signal::TERM));
+        }
         call.map(|call| call.join().unwrap_or(Ok(())))
     });
     let elapsed = started.elapsed();
@@ -103,13 +107,24 @@ pub(super) fn run(
         }
     });
     if let Some(mut child) = child {
-        // After Ctrl-C, which it got too; its status is its own business.
+        // Its status is its own business.
         let _ = child.wait();
     }
     if let Some(failure) = failed {
         return Err(failure);
     }
     Ok(Run { elapsed, counts: tracer.ring_counts()?, called: called.unwrap_or(Ok(())) })
+}
+
+/// Tells a command that still runs to end, in the way in which this program was told.
+fn end(child: &mut Child, signal: Signal) {
+    // A terminal tells all of its foreground.
+    let knows =
+        signal == Signal::INT && tcgetpgrp(std::io::stdin()).is_ok_and(|front| front == getpgrp());
+    if !knows && !has_ended(child) {
+        // It may end just now.
+        let _ = kill_process(Pid::from_child(child), signal);
+    }
 }
 
 fn has_ended(child: &mut Child) -> bool {
