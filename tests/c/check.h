@@ -34,6 +34,7 @@
 #define VERR_OUT_OF_RANGE               (-54)
 #define VERR_NOT_FOUND                  (-78)
 #define VERR_PAGE_COUNT_OUT_OF_RANGE    (-84)
+#define VERR_DANGLING_OBJECTS           (-86)
 #define VERR_FILE_NOT_FOUND             (-102)
 #define VERR_ALREADY_EXISTS             (-105)
 #define VERR_FILENAME_TOO_LONG          (-120)

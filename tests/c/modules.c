@@ -5,11 +5,29 @@
 #include "check.h"
 #include "hello.h"
 #include <limits.h>
+#include <unistd.h>
 
 static char g_szHello[4096];
 
+/** Whether the driver loads what is signed, and nothing else: the kernel's does. */
+#define IS_SIGNED (getenv("SUP_BACKEND") && !strcmp(getenv("SUP_BACKEND"), "kernel"))
+
+/** Makes a file of the same code with one byte more, and names it. */
+static void makeOther(char *pszOther)
+{
+    static char s_ach[1 << 20];
+    FILE  *pHello = fopen(g_szHello, "rb");
+    size_t cb     = pHello ? fread(s_ach, 1, sizeof(s_ach) - 1, pHello) : 0;
+    int    fd     = mkstemp(strcpy(pszOther, "/tmp/other-XXXXXX"));
+
+    CHECK(cb > 0 && cb < sizeof(s_ach) - 1 && fd >= 0);
+    CHECK(write(fd, s_ach, cb + 1) == (ssize_t)(cb + 1));
+    CHECK(close(fd) == 0 && fclose(pHello) == 0);
+}
+
 static void checkLoad(void)
 {
+    char      szOther[32];
     void     *pvBase = BAD(void *);
     void     *pvAgain, *pvValue;
     char      szText[256] = "old";
@@ -35,6 +53,15 @@ static void checkLoad(void)
     szPath[PATH_MAX - 1] = '\0';
     CHECK_RC(SUPR3LoadModule(szPath, "hello", &pvBase, NULL), VERR_IS_A_DIRECTORY);
     CHECK_RC(SUPR3LoadModule(g_szHello, "0123456789abcdef0123456789abcdef", &pvBase, NULL), VERR_FILENAME_TOO_LONG);
+
+    /* Another file under a name that is loaded. Where modules have to be signed, that comes first, and it is not. */
+    makeOther(szOther);
+    REQUIRE_RC(SUPR3LoadModule(g_szHello, "hello", &pvBase, NULL), VINF_SUCCESS);
+    rc = SUPR3LoadModule(szOther, "hello", &pvAgain, &Info);
+    CHECK(rc == (IS_SIGNED ? VERR_ACCESS_DENIED : VERR_ALREADY_EXISTS) && pvAgain == NULL);
+    CHECK(strstr(szText, IS_SIGNED ? "sign" : "sha256") != NULL);
+    CHECK_RC(SUPR3FreeModule(pvBase), VINF_SUCCESS);
+    CHECK(unlink(szOther) == 0);
 
     /* A failure has words, if there is room for them. */
     CHECK_RC(SUPR3LoadModule("/no/such/file", "hello", &pvBase, &Info), VERR_FILE_NOT_FOUND);

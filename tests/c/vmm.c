@@ -81,6 +81,9 @@ static void checkCalls(void)
     CHECK(Counts.uLastVM == Vm.uVM && Counts.idLastCpu == 99 && Counts.cVMs == 1);
     CHECK_RC(SUPR3SetVMForFastIOCtl((PVMR0)NIL_RTR0PTR), VINF_SUCCESS);
     CHECK_RC(SUPR3CallVMMR0Fast(NULL, SUP_VMMR0_DO_NOP, 0), VERR_INTERNAL_ERROR);
+    /* The VM's destructor is the module's, which therefore stays. */
+    CHECK_RC(SUPR3UnloadVMM(), VERR_DANGLING_OBJECTS);
+    CHECK_RC(SUPR3CallVMMR0(NULL, 0, VMMR0_OP_NOP, NULL), VINF_SUCCESS);
     CHECK_RC(SUPR3CallVMMR0Ex(NULL, 0, VMMR0_OP_DESTROY_VM, 0, &Vm.Hdr), VINF_OBJECT_DESTROYED);
 }
 

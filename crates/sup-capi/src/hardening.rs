@@ -21,7 +21,8 @@ use sup_hardened::{
 use crate::entry::c_functions;
 use crate::error_info::ErrorInfo;
 use crate::libraries::{Library, Visibility};
-use crate::pointer::{Out, check};
+use crate::log;
+use crate::pointer::{Out, check, text};
 
 /// A name that long does not fit behind the private folder.
 const PRIVATE_NAME_BYTES: usize = 3075;
@@ -124,14 +125,22 @@ type LibraryOut = *mut *mut c_void;
 
 c_functions! {
     /// Verifies a file of our own installation.
-    status fn SUPR3HardenedVerifyFile(pszFilename: *const c_char, _pszWhat: *const c_char, phFile: *mut *mut c_void) {
+    status fn SUPR3HardenedVerifyFile(pszFilename: *const c_char, pszWhat: *const c_char, phFile: *mut *mut c_void) {
         if !phFile.is_null() {
             return Err(Status::VERR_NOT_IMPLEMENTED);
         }
         // SAFETY: the caller gives a string.
         let file = unsafe { path(pszFilename) }?;
-        installation().verify_file(file).map_err(|refusal| refusal.status())?;
-        Ok(Status::VINF_SUCCESS)
+        match installation().verify_file(file) {
+            Ok(()) => Ok(Status::VINF_SUCCESS),
+            Err(refusal) => {
+                log::start();
+                // SAFETY: the caller gives a string. One that is none only tells less.
+                let what = unsafe { text(pszWhat) }.unwrap_or("a file");
+                tracing::error!(target: "supdrv", "{what}: {}: {refusal}", file.display());
+                Err(refusal.status())
+            }
+        }
     }
 
     /// Verifies the program of this process.

@@ -6,7 +6,7 @@
 //! ([`error_info`]), and functions that no panic leaves ([`entry`]). Each group of the header has its
 //! file: [`init`], [`gip`], [`semaphores`], [`memory`], [`pages`], [`modules`], [`vmm`],
 //! [`platform`], [`tracing`](mod@tracing), [`logger`], [`hardening`] with [`libraries`], and
-//! [`preinit`] for what the start with privileges hands over.
+//! [`preinit`] for what the start with privileges hands over. [`mod@log`] shows what is told, if it is asked to.
 //!
 //! | called | answer |
 //! |---|---|
@@ -28,6 +28,7 @@ mod init;
 mod install;
 mod libraries;
 mod lock;
+mod log;
 mod logger;
 mod memory;
 mod modules;

@@ -17,7 +17,7 @@ use sup::{Gip, Session};
 use sup_abi::{R0Ptr, SUPDRVSESSION, SUPGLOBALINFOPAGE, Status};
 
 use crate::lock::Lock;
-use crate::{calls, pages};
+use crate::{calls, log, pages};
 
 /// The open session and what belongs to it.
 pub(crate) struct Open {
@@ -29,6 +29,7 @@ pub(crate) struct Open {
 
 impl Open {
     fn new() -> Result<Box<Self>, Status> {
+        log::start();
         let session = Session::open()?;
         let gip = session.gip()?;
         Ok(Box::new(Self { session, gip, vmm: Lock::new((R0Ptr::NIL, 0)) }))
