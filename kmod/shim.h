@@ -170,6 +170,7 @@ void supdrv_wait_for_probes(void);
 
 /* ---- time ---- */
 
+/* CLOCK_MONOTONIC in nanoseconds. Any context, also an NMI. */
 u64 supdrv_now(void);
 /* The resolution of a sleep. */
 u32 supdrv_resolution(void);

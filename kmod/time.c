@@ -6,6 +6,7 @@
 #include <linux/cpuhotplug.h>
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
+#include <linux/preempt.h>
 #include <linux/smp.h>
 #include <linux/timekeeping.h>
 #include <linux/version.h>
@@ -34,7 +35,8 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 
 u64 supdrv_now(void)
 {
-	return ktime_get_ns();
+	/* The exact one waits for whoever sets the clock, whom an NMI may have interrupted. */
+	return in_nmi() ? ktime_get_mono_fast_ns() : ktime_get_ns();
 }
 
 u32 supdrv_resolution(void)

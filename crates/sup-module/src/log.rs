@@ -9,6 +9,12 @@ use core::fmt;
 const MAX_TEXT: usize = 510;
 
 /// Writes a line to the driver's log, formatted as by `format!`. Corresponds to `SUPR0Printf`.
+///
+/// Of a module's lines twenty a second are put out, two hundred at once; the others are counted, and the driver
+/// tells how many (docs/logger.md).
+///
+/// # Context
+/// Any.
 #[macro_export]
 macro_rules! log {
     ($($argument:tt)*) => {
